@@ -1,0 +1,131 @@
+"""Prepare a dataset: list, group, read, cut, audit; one table comes out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from data_tools.auditing import Record, audit_records, sort_findings, spread_over_splits
+from data_tools.columns import (
+    DATASET_COLUMNS,
+    FINDING_COLUMNS,
+    HEIGHT,
+    OK,
+    SKIPPED,
+    SPLIT,
+    STATUS,
+    WIDTH,
+)
+from data_tools.errors import DataError
+from data_tools.gates import check_classes, check_leakage, check_skipped, check_training_classes
+from data_tools.grouping import assign_groups
+from data_tools.layouts import LAYOUT_HINT
+from data_tools.manifest import read_manifest
+from data_tools.parting import part_records
+from data_tools.probing import probe_images
+from data_tools.progress import Track, untracked
+from data_tools.samples import Finding, Probe, Source
+from data_tools.scanning import scan_folder
+from data_tools.settings import DatasetSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Checked images with their labels, groups and splits."""
+
+    root: Path
+    """Folder to which the paths of `table` are relative."""
+    table: pd.DataFrame
+    """One row per image, skipped ones too; columns DATASET_COLUMNS, sorted by path."""
+    labels: tuple[str, ...]
+    """Class names, sorted as text; the target of a label is its place here."""
+    findings: pd.DataFrame
+    """The audit; columns FINDING_COLUMNS, errors first."""
+    held_out_note: str
+    """One sentence: where the held-out test part comes from."""
+    spread: tuple[tuple[str, int], ...]
+
+    def part(self, split: str) -> pd.DataFrame:
+        """The usable images of one split, in the order of the table, with a fresh index."""
+        rows = self.table[(self.table[STATUS] == OK) & (self.table[SPLIT] == split)]
+        return rows.reset_index(drop=True)
+
+    def leakage(self) -> dict[str, int]:
+        """How many sets of equal files, and how many groups, lie in more than one split."""
+        return dict(self.spread)
+
+
+def prepare_dataset(
+    source: Path, settings: DatasetSettings, *, workers: int = 0, track: Track = untracked
+) -> Dataset:
+    """The dataset that `source` (a folder or a CSV manifest) holds; the same for any number of workers.
+
+    Raises DataError, all faults at once, when the source cannot be read, a class has no usable image, or the
+    audit finds an error that `settings.allow` does not name.
+    """
+    listed = assign_groups(_list_source(source), settings.metadata, settings.group)
+    check_classes(listed, Counter(sample.label for sample in listed.samples), source)
+    records = _probe_source(listed, workers, track)
+    check_classes(listed, Counter(record.sample.label for record in records if record.is_ok), source)
+    if settings.strict:
+        check_skipped(listed, records)
+    records, note = part_records(records, settings)
+    check_training_classes(listed, records)
+    findings = sort_findings(
+        [*listed.findings, *audit_records(records), Finding("split_rule", "note", "", "", note)]
+    )
+    check_leakage(listed, findings, settings)
+    spread = {name: len(sets) for name, sets in spread_over_splits(records).items()}
+    return Dataset(
+        root=Path(listed.root),
+        table=_tabulate(records),
+        labels=listed.labels,
+        findings=pd.DataFrame([astuple(one) for one in findings], columns=list(FINDING_COLUMNS), dtype=str),
+        held_out_note=note,
+        spread=tuple((f"{name}_across_splits", count) for name, count in spread.items()),
+    )
+
+
+def _list_source(source: Path) -> Source:
+    try:
+        if source.is_dir():
+            return scan_folder(source)
+        if source.is_file():
+            if source.suffix.lower() != ".csv":
+                raise DataError(f"{source}: is neither a folder nor a .csv manifest. {LAYOUT_HINT}")
+            return read_manifest(source)
+    except OSError as error:
+        raise DataError(f"{source}: cannot be opened: {error.strerror or error}") from error
+    raise DataError(f"{source}: no such folder or file; check the spelling of DATA")
+
+
+def _probe_source(source: Source, workers: int, track: Track) -> list[Record]:
+    opened = [sample for sample in source.samples if not sample.reason]
+    paths = [Path(source.root) / sample.path for sample in opened]
+    probes = dict(zip(opened, probe_images(paths, workers=workers, track=track), strict=True))
+    return [
+        Record(replace(sample, reason=""), probes.get(sample) or Probe(reason=sample.reason))
+        for sample in source.samples
+    ]
+
+
+def _tabulate(records: Sequence[Record]) -> pd.DataFrame:
+    rows = [
+        (
+            record.sample.path,
+            record.sample.label,
+            record.sample.group,
+            record.sample.split,
+            OK if record.is_ok else SKIPPED,
+            record.probe.reason,
+            record.probe.sha256,
+            record.probe.width,
+            record.probe.height,
+            record.probe.mode,
+        )
+        for record in records
+    ]
+    table = pd.DataFrame(rows, columns=list(DATASET_COLUMNS))
+    return table.astype({name: "Int64" if name in (WIDTH, HEIGHT) else "str" for name in DATASET_COLUMNS})

@@ -1,0 +1,43 @@
+"""What a user may ask of the data: groups, splits, strictness."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from data_tools.columns import CHECKS
+from data_tools.errors import DataError
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """How a source becomes a dataset. Raises DataError when a value is out of range or unknown."""
+
+    metadata: Path | None = None
+    """A CSV joined to the images on its `path` (or `file`) column."""
+    group: str | None = None
+    """What must not be split apart: a column, or a regular expression with one capture group."""
+    resplit: bool = False
+    """Ignore the splits that the data bring and cut anew."""
+    test_fraction: float = 0.25
+    """Share of the images held out for the report."""
+    val_fraction: float = 0.15
+    """Share of the images that choose the epoch; of `train` where only that part is cut."""
+    seed: int = 0
+    """Seed of the cut."""
+    strict: bool = False
+    """Refuse data in which any image is skipped."""
+    allow: tuple[str, ...] = ()
+    """Error findings that do not stop the run, by name."""
+
+    def __post_init__(self) -> None:
+        for name in self.allow:
+            if name not in CHECKS:
+                near = get_close_matches(name, CHECKS, n=1, cutoff=0.0)[0]
+                raise DataError(f"allow: {name!r} is not a finding; did you mean {near!r}?")
+        for field in ("test_fraction", "val_fraction"):
+            value = getattr(self, field)
+            if not 0 < value < 1:
+                raise DataError(f"data.{field}: must lie between 0 and 1, got {value}")
+        if self.test_fraction + self.val_fraction >= 1:
+            total = self.test_fraction + self.val_fraction
+            raise DataError(f"data.test_fraction + data.val_fraction leave nothing to train on ({total:g})")

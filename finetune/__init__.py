@@ -1,0 +1,26 @@
+"""Transfer learning for small image sets: the frozen part of a network runs once, and is proven frozen.
+
+`finetune.run(data, recipe, out)` does the main job and returns a `RunResult`; recipes come from
+`recipes.load_recipe`. Names are imported when they are first used, so `import finetune` is light.
+"""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "RunResult": "finetune.jobs",
+    "run": "finetune.jobs",
+    "FreezeError": "finetune.errors",
+    "InputError": "finetune.errors",
+    "TailtuneError": "finetune.errors",
+    "WeightsError": "finetune.errors",
+    "EnvironmentFault": "finetune.errors",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'finetune' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,97 @@
+"""What the commands print: tables and closing summaries."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from finetune.jobs.plan_table import describe_plan
+
+if TYPE_CHECKING:
+    from data_tools import Dataset
+    from finetune.backbones import Backbone
+    from finetune.evaluation import Evaluation, Metric
+    from finetune.freezing import Cut, FreezePlan
+    from finetune.jobs import RunResult
+
+_SHOWN_FINDINGS = 20
+
+
+def show_dataset(console: Console, dataset: "Dataset") -> None:
+    """Images by class and split, and the findings."""
+    table = Table(title=f"{len(dataset.table)} images", title_justify="left")
+    for heading in ("class", "train", "val", "test", "skipped"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for label in dataset.labels:
+        rows = dataset.table[dataset.table["label"] == label]
+        used = rows[rows["status"] == "ok"]
+        counts = [int((used["split"] == split).sum()) for split in ("train", "val", "test")]
+        table.add_row(escape(label), *(str(count) for count in [*counts, len(rows) - len(used)]))
+    console.print(table)
+    for row in dataset.findings.head(_SHOWN_FINDINGS).itertuples():
+        console.print(f"{row.severity:<8}{row.check}: {escape(f'{row.path} {row.detail}')}", highlight=False)
+    if len(dataset.findings) > _SHOWN_FINDINGS:
+        console.print(f"... and {len(dataset.findings) - _SHOWN_FINDINGS} more findings (all in findings.csv)")
+
+
+def show_plan(console: Console, backbone: "Backbone", plan: "FreezePlan", cut: "Cut") -> None:
+    """The freeze table of a locked backbone."""
+    show_plan_table(console, describe_plan(backbone, plan, cut))
+
+
+def show_plan_table(console: Console, plan: dict[str, Any]) -> None:
+    """The freeze table from its JSON form."""
+    table = Table(title=f"{plan['model']}, policy {plan['policy']}", title_justify="left")
+    for heading in ("stage", "parameters", "buffers", "multiply-adds", "frozen"):
+        table.add_column(heading, justify="left" if heading in ("stage", "frozen") else "right")
+    for row in plan["stages"]:
+        share = row["frozen_parameters"] / row["parameters"] if row["parameters"] else 0.0
+        frozen = "yes" if row["frozen"] else "no" if share == 0 else f"{share:.0%}"
+        table.add_row(row["name"], *(f"{row[key]:,}" for key in ("parameters", "buffers", "macs")), frozen)
+    console.print(table)
+    console.print(f"{plan['parameters']:,} parameters, of which {plan['trainable_parameters']:,} learn", highlight=False)
+    if plan["uncut_reason"]:
+        console.print(f"No trunk: {plan['uncut_reason']}.", highlight=False)
+    for part in plan["cut"]:
+        shape = " x ".join(str(size) for size in part["shape"])
+        console.print(f"Cut after {part['name']}: {shape}, {part['bytes'] / 1e3:,.0f} kB a view (fp16)", highlight=False)
+
+
+def show_result(console: Console, result: "RunResult") -> None:
+    """The per-class report, the proof and where to look next."""
+    show_evaluation(console, result.evaluation)
+    proof = "verified: every frozen byte is unchanged" if result.is_verified else "NOT VERIFIED: a frozen value moved"
+    console.print(f"Freeze {proof}.", highlight=False)
+    show_paths(console, result.folder)
+
+
+def show_evaluation(console: Console, evaluation: "Evaluation") -> None:
+    """Per-class recall, precision and F1 with intervals, and the overall numbers."""
+    title = f"{evaluation.split}: {evaluation.images} images in {evaluation.groups} groups"
+    table = Table(title=title, title_justify="left")
+    for heading in ("class", "images", "recall", "precision", "F1"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for label in evaluation.labels:
+        row = evaluation.per_class[label]
+        numbers = [_interval(row[name]) for name in ("recall", "precision", "f1")]
+        table.add_row(escape(label), str(row["support"]), *numbers)
+    console.print(table)
+    for name in ("accuracy", "balanced_accuracy", "roc_auc"):
+        console.print(f"{name.replace('_', ' ')}: {_interval(evaluation.overall[name])}", highlight=False)
+    for warning in evaluation.warnings:
+        console.print(f"warning: {escape(warning)}", highlight=False)
+
+
+def show_paths(console: Console, folder: Path) -> None:
+    """Where the page lies."""
+    console.print(f"Report: {folder / 'report.html'}", highlight=False)
+
+
+def _interval(metric: "Metric") -> str:
+    if metric.value is None:
+        return "undefined"
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.3f}"
+    return f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})"

@@ -1,0 +1,69 @@
+"""Options that several commands share, and how they become a recipe."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from recipes import Recipe, load_recipe, parse_setting
+
+_SHORTCUTS = {
+    "model": "model.name",
+    "weights": "model.weights",
+    "image_size": "model.image_size",
+    "metadata": "data.metadata",
+    "group": "data.group",
+    "workers": "data.workers",
+    "freeze": "freeze.policy",
+    "epochs": "train.epochs",
+    "batch_size": "train.batch_size",
+    "lr": "train.learning_rate",
+    "device": "train.device",
+    "seed": "seed",
+}
+
+_OPTIONS = [
+    click.option("--recipe", metavar="NAME|FILE", help="A shipped recipe or a file; default: first-three."),
+    click.option("--model", metavar="NAME", help="Any timm model; default: resnet50."),
+    click.option("--weights", metavar="pretrained|embedded|none|FILE", help="Starting weights; default: pretrained."),
+    click.option("--freeze", metavar="POLICY", help="A policy, or stages and patterns to freeze, comma-separated."),
+    click.option("--metadata", metavar="CSV", help="Table to join to a folder on its path (or file) column."),
+    click.option("--group", metavar="COLUMN|REGEX", help="What must not be split apart: patient, slide, source."),
+    click.option("--resplit", is_flag=True, help="Ignore the splits that the data bring and cut anew."),
+    click.option("--allow", metavar="CHECK", multiple=True, help="Go on over an error finding, by name."),
+    click.option("--strict", is_flag=True, help="Stop on any unreadable image."),
+    click.option("--seed", type=int, help="Seed of everything random; default: 0."),
+    click.option("--set", "settings", metavar="KEY.PATH=VALUE", multiple=True, help="Any other recipe key."),
+    click.option("--epochs", type=int, help="Short for --set train.epochs."),
+    click.option("--batch-size", type=int, help="Short for --set train.batch_size."),
+    click.option("--lr", type=float, help="Short for --set train.learning_rate."),
+    click.option("--image-size", type=int, help="Short for --set model.image_size."),
+    click.option("--device", help="auto, cpu, cuda or mps."),
+    click.option("--workers", type=int, help="Processes that decode images."),
+]
+
+
+def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add every option that shapes a recipe to a command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def recipe_from(options: dict[str, Any]) -> Recipe:
+    """The recipe that the options ask for; the more special word wins: recipe, --set, own option.
+
+    Raises RecipeError with every fault at once.
+    """
+    overrides = dict(parse_setting(text) for text in options["settings"])
+    overrides |= {key: options[name] for name, key in _SHORTCUTS.items() if options[name] is not None}
+    overrides |= {f"data.{name}": True for name in ("resplit", "strict") if options[name]}
+    if options["allow"]:
+        overrides["data.allow"] = list(options["allow"])
+    return load_recipe(options["recipe"], overrides)
+
+
+def data_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The DATA argument: a folder or a CSV manifest; whether it exists is data_tools' to say."""
+    return click.argument("data", type=click.Path(path_type=Path))(command)

@@ -1,0 +1,37 @@
+"""`finetune run`: the main job."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from finetune.cli.options import data_argument, recipe_from, recipe_options
+from finetune.cli.progress import ConsoleTrack
+
+
+@click.command("run")
+@data_argument
+@recipe_options
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: runs/<name>-<number>.")
+@click.option("--overwrite", is_flag=True, help="Replace the run that --out holds.")
+@click.option("--dry-run", is_flag=True, help="Show the data findings and the freeze table; train nothing.")
+def command(data: Path, out: Path | None, overwrite: bool, dry_run: bool, **options: Any) -> None:
+    """Train on DATA (a folder, or a CSV manifest) and report per class, with intervals."""
+    recipe = recipe_from(options)
+    console = Console(soft_wrap=True)
+    track = ConsoleTrack(Console(stderr=True))
+
+    from finetune.cli import display
+    from finetune.jobs import preview, run
+
+    if dry_run:
+        made = preview(data, recipe, track=track, say=console.print)
+        display.show_dataset(console, made.dataset)
+        display.show_plan(console, made.backbone, made.plan, made.cut)
+        return
+    result = run(
+        data, recipe, out, overwrite=overwrite, command=["finetune", *sys.argv[1:]], track=track, say=console.print
+    )
+    display.show_result(console, result)

@@ -1,0 +1,267 @@
+"""Turns a predictions table into an Evaluation: every number with its interval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from finetune.errors import InputError
+from finetune.evaluation import counts as counting
+from finetune.evaluation import probabilities, ranking
+from finetune.evaluation.cautions import find_cautions
+from finetune.evaluation.counts import Counts, Outcomes
+from finetune.evaluation.intervals import (
+    clopper_pearson,
+    effective_size,
+    jackknife_variance,
+    student_interval,
+)
+from finetune.evaluation.predictions import (
+    GROUP,
+    LABEL,
+    PATH,
+    PREDICTED,
+    SPLIT,
+    normalise_predictions,
+    score_column,
+)
+from finetune.evaluation.result import Evaluation, Metric, undefined
+
+Floats = NDArray[np.float64]
+_NO_SCORES = "the predictions hold no scores"
+_NO_PROBABILITIES = "the scores are no probabilities: they do not lie in 0 to 1 or do not sum to 1"
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a predictions table, as arrays."""
+
+    outcomes: Outcomes
+    scores: Floats | None  # (images, classes)
+    groups_per_class: Floats
+    labels: tuple[str, ...]
+    confidence: float
+
+
+def evaluate_predictions(
+    predictions: pd.DataFrame, labels: Sequence[str], *, split: str = "test", confidence: float = 0.95
+) -> Evaluation:
+    """Evaluate the rows of one split; an image without a group is its own.
+
+    Raises InputError where the split is empty or a row names a class outside `labels`.
+    """
+    part = read_split(predictions, tuple(labels), split, confidence)
+    counts = counting.count(part.outcomes)
+    without = counting.count_without_each_group(part.outcomes)
+    per_class, areas = _evaluate_classes(part, counts, without)
+    overall = _evaluate_overall(part, counts, without, areas)
+    return Evaluation(
+        task="multiclass",
+        split=split,
+        images=len(part.outcomes.truth),
+        groups=part.outcomes.groups,
+        labels=part.labels,
+        per_class=per_class,
+        overall=overall,
+        confusion_matrix=counting.confusion(part.outcomes),
+        warnings=find_cautions(part.labels, counts, part.groups_per_class, part.outcomes.groups),
+    )
+
+
+def select_split(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Rows of one split, normalised. Raises InputError where there are none."""
+    table = normalise_predictions(predictions)
+    rows = table[table[SPLIT] == split].reset_index(drop=True)
+    if rows.empty:
+        seen = ", ".join(repr(name) for name in sorted(set(table[SPLIT].astype(str)))[:5]) or "no rows"
+        raise InputError(f"the predictions hold no row of the split {split!r}, only: {seen}.")
+    return rows
+
+
+def read_split(predictions: pd.DataFrame, labels: tuple[str, ...], split: str, confidence: float) -> Split:
+    """One split as arrays. Raises InputError as `evaluate_predictions` does."""
+    rows = select_split(predictions, split)
+    truth, predicted = (_to_targets(rows, column, labels) for column in (LABEL, PREDICTED))
+    named = rows[GROUP].astype(str)
+    own = pd.Series([f"\0{number}" for number in range(len(rows))])
+    group, _ = pd.factorize(named.where(named != "", own))
+    groups = int(group.max()) + 1
+    columns = [score_column(label) for label in labels]
+    missing = [column for column in columns if column not in rows.columns]
+    if missing and len(missing) < len(columns):
+        raise InputError(f"the predictions table lacks the column {missing[0]!r}.")
+    scores = None if missing else rows[columns].to_numpy(dtype=np.float64)
+    pairs = np.unique(np.stack([group, truth]), axis=1)
+    groups_per_class = np.bincount(pairs[1], minlength=len(labels)).astype(np.float64)
+    outcomes = Outcomes(truth, predicted, group.astype(np.int64), len(labels), groups)
+    return Split(outcomes, scores, groups_per_class, labels, confidence)
+
+
+def _to_targets(rows: pd.DataFrame, column: str, labels: tuple[str, ...]) -> NDArray[np.int64]:
+    targets = pd.Index(labels, dtype=object).get_indexer(pd.Index(rows[column].astype(object)))
+    unknown = np.flatnonzero(targets < 0)
+    if len(unknown):
+        row = rows.iloc[int(unknown[0])]
+        raise InputError(
+            f"the predictions name a class {str(row[column])!r} in column {column!r} (image {str(row[PATH])!r}) "
+            f"that is none of the {len(labels)} classes with scores."
+        )
+    return targets.astype(np.int64)
+
+
+def _evaluate_classes(
+    part: Split, counts: Counts, without: Counts
+) -> tuple[dict[str, dict[str, Metric]], tuple[Floats, Floats]]:
+    """Metrics of every class, and the ROC areas: (classes,) and (groups, classes)."""
+    outcomes, total = part.outcomes, float(len(part.outcomes.truth))
+    jaccard_variance = jackknife_variance(counting.jaccard(without))
+    per_class: dict[str, dict[str, Metric]] = {}
+    areas = np.full(outcomes.classes, np.nan)
+    areas_without = np.full((outcomes.groups, outcomes.classes), np.nan)
+    for k, label in enumerate(part.labels):
+        hits, images, calls = counts.hits[k], counts.images[k], counts.calls[k]
+        clear = total - images - calls + hits  # images that neither are this class nor were called so
+        metrics = {
+            "precision": _proportion(part, hits, calls, "no image was called this class"),
+            "recall": _proportion(part, hits, images, "no image is of this class"),
+            "f1": _f1(part, counts, k, float(jaccard_variance[k])),
+            "specificity": _proportion(part, clear, total - images, "every image is of this class"),
+            "npv": _proportion(part, clear, total - calls, "every image was called this class"),
+        }
+        metrics["roc_auc"], areas[k], areas_without[:, k] = _roc_auc(part, k)
+        metrics["average_precision"] = _average_precision(part, k)
+        per_class[label] = metrics
+    return per_class, (areas, areas_without)
+
+
+def _evaluate_overall(
+    part: Split, counts: Counts, without: Counts, areas: tuple[Floats, Floats]
+) -> dict[str, Metric]:
+    groups, over = part.groups_per_class, counting.mean_over_classes
+    even = _even_size(groups[groups > 0])
+    f1_size = _even_size(np.maximum(groups[np.isfinite(counting.f1(counts))], 1))
+    sides = np.minimum(groups, part.outcomes.groups - groups)[np.isfinite(areas[0])]
+    area_size = float(np.min(sides)) if 0 < len(sides) <= 2 else _even_size(np.maximum(sides, 1))
+    constant = "only one class occurs among the labels or among the predictions"
+    one_class = _NO_SCORES if part.scores is None else "no class has images on both sides"
+    mcc = (float(counting.matthews(counts)) + 1) / 2, (counting.matthews(without) + 1) / 2
+    recalls = over(counting.recall(counts)), over(counting.recall(without))
+    f1s = over(counting.f1(counts)), over(counting.f1(without))
+    return {
+        "accuracy": _proportion(part, counts.hits.sum(), float(len(part.outcomes.truth)), "no images"),
+        "balanced_accuracy": _jackknifed(part, float(recalls[0]), recalls[1], even, "no images"),
+        "macro_f1": _jackknifed(part, float(f1s[0]), f1s[1], f1_size, "no images"),
+        "mcc": _stretch(_jackknifed(part, *mcc, even, constant)),
+        "roc_auc": _jackknifed(part, float(over(areas[0])), over(areas[1]), area_size, one_class),
+        **_evaluate_probabilities(part),
+    }
+
+
+def _evaluate_probabilities(part: Split) -> dict[str, Metric]:
+    scores, outcomes = part.scores, part.outcomes
+    if scores is None or not probabilities.are_probabilities(scores):
+        reason = _NO_SCORES if scores is None else _NO_PROBABILITIES
+        return {name: undefined(reason) for name in ("log_loss", "brier", "calibration_error")}
+    is_right = outcomes.predicted == outcomes.truth
+    error = probabilities.calibration_error(scores.max(axis=1), is_right)
+    method = f"{probabilities.CALIBRATION_BINS} bins of equal width"
+    no_interval = "no honest interval exists for a calibration error"
+    return {
+        "log_loss": _mean_loss(part, probabilities.log_losses(scores, outcomes.truth)),
+        "brier": _mean_loss(part, probabilities.brier_losses(scores, outcomes.truth)),
+        "calibration_error": Metric(error, None, None, method, float(len(is_right)), no_interval),
+    }
+
+
+def _proportion(part: Split, successes: float, size: float, reason: str) -> Metric:
+    if size == 0:
+        return undefined(reason)
+    low, high = clopper_pearson(float(successes), float(size), part.confidence)
+    return Metric(float(successes / size), low, high, "clopper-pearson", float(size))
+
+
+def _f1(part: Split, counts: Counts, k: int, variance: float) -> Metric:
+    """F1 through J = TP / (TP + FP + FN), of which it is 2J / (1 + J)."""
+    hits, union = counts.hits[k], counts.images[k] + counts.calls[k] - counts.hits[k]
+    if union == 0:
+        return undefined("no image is of this class and none was called so")
+    outcomes = part.outcomes
+    members = outcomes.group[(outcomes.truth == k) | (outcomes.predicted == k)]
+    sizes = np.bincount(members, minlength=outcomes.groups)
+    independent = float(union**2 / (sizes**2).sum())
+    share = float(hits / union)
+    groups = int((sizes > 0).sum())
+    size = effective_size(share, variance, float(union), groups, independent, part.confidence)
+    low, high = clopper_pearson(share * size, size, part.confidence)
+    value = float(2 * hits / (counts.images[k] + counts.calls[k]))
+    return Metric(
+        value, min(2 * low / (1 + low), value), max(2 * high / (1 + high), value), "jackknife", size
+    )
+
+
+def _roc_auc(part: Split, k: int) -> tuple[Metric, float, Floats]:
+    outcomes = part.outcomes
+    positive = outcomes.truth == k
+    if part.scores is None or positive.all() or not positive.any():
+        reason = (
+            _NO_SCORES if part.scores is None else "every image is of this class" if positive.all() else ""
+        )
+        nothing = np.full(outcomes.groups, np.nan)
+        return undefined(reason or "no image is of this class"), float("nan"), nothing
+    area, without = ranking.roc_auc(positive, part.scores[:, k], outcomes.group, outcomes.groups)
+    negatives = len(np.unique(outcomes.group[~positive]))
+    smaller = min(part.groups_per_class[k], float(negatives))
+    return _jackknifed(part, area, without, smaller, ""), area, without
+
+
+def _average_precision(part: Split, k: int) -> Metric:
+    outcomes = part.outcomes
+    if part.scores is None:
+        return undefined(_NO_SCORES)
+    positive = outcomes.truth == k
+    value, without = ranking.average_precision(positive, part.scores[:, k], outcomes.group, outcomes.groups)
+    return _jackknifed(part, value, without, part.groups_per_class[k], "no image is of this class")
+
+
+def _jackknifed(part: Split, share: float, without: Floats, fallback: float, reason: str) -> Metric:
+    """A measure between 0 and 1: Clopper-Pearson at the size that its jackknife variance amounts to.
+
+    Where the measure does not exist without some group, `fallback` also bounds the size.
+    """
+    if not np.isfinite(share):
+        return undefined(reason)
+    share = min(max(share, 0.0), 1.0)
+    images = float(len(part.outcomes.truth))
+    most = images if np.isfinite(without).all() else min(images, fallback)
+    variance = float(jackknife_variance(without))
+    size = effective_size(share, variance, images, part.outcomes.groups, fallback, part.confidence)
+    size = min(size, most) if part.outcomes.groups > 1 else size
+    low, high = clopper_pearson(share * size, size, part.confidence)
+    return Metric(share, min(low, share), max(high, share), "jackknife", size)
+
+
+def _stretch(metric: Metric) -> Metric:
+    """A metric of 0 to 1 laid over -1 to 1."""
+    if metric.value is None or metric.low is None or metric.high is None:
+        return metric
+    value, low, high = (2 * number - 1 for number in (metric.value, metric.low, metric.high))
+    return Metric(value, low, high, metric.method, metric.n_eff)
+
+
+def _mean_loss(part: Split, losses: Floats) -> Metric:
+    outcomes = part.outcomes
+    value = max(0.0, float(losses.mean()))
+    without = probabilities.mean_without_each_group(losses, outcomes.group, outcomes.groups)
+    bounds = student_interval(value, float(jackknife_variance(without)), outcomes.groups, part.confidence)
+    if bounds is None:
+        return Metric(
+            value, None, None, "jackknife", None, "the groups are too few or too alike for an interval"
+        )
+    return Metric(value, *bounds, "jackknife", float(outcomes.groups))
+
+
+def _even_size(groups: Floats) -> float:
+    """Effective size of a plain mean over classes: 1 / sum(1 / (K^2 n_k))."""
+    return float(len(groups) ** 2 / (1 / groups).sum()) if len(groups) else 1.0

@@ -1,0 +1,73 @@
+"""Where one tail loop takes its batches from: stored features, a fresh trunk, or whole images."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from finetune.features.images import ImageViews
+from finetune.features.store import Features
+
+Batch = tuple[tuple[Tensor, ...], Tensor]
+
+
+class FeatureSource(Protocol):
+    """Batches of one part of the data for the tail: ((features, ...), targets (batch,))."""
+
+    targets: Tensor
+
+    def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
+        """Batches in `order`; `views[i]` is the view of the i-th image of that order."""
+        ...
+
+
+class StoredSource:
+    """Features that were written once and are read ever after."""
+
+    def __init__(self, features: Features, targets: Tensor, device: torch.device) -> None:
+        self.features, self.targets, self.device = features, targets, device
+
+    def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
+        """Read and widen to float32; a view past the stored ones is the same modulo their number."""
+        stored = self.features[0].shape[1]
+        for start in range(0, len(order), batch_size):
+            chosen = np.asarray(order[start : start + batch_size])
+            view = np.asarray(views[start : start + batch_size]) % stored
+            batch = tuple(torch.from_numpy(array[chosen, view].astype(np.float32)).to(self.device) for array in self.features)
+            yield batch, self.targets[chosen].to(self.device)
+
+
+class FreshSource:
+    """New views each epoch, through the trunk in inference mode; without a trunk, the images themselves."""
+
+    def __init__(self, images: ImageViews, targets: Tensor, trunk: nn.Module | None, device: torch.device) -> None:
+        self.images, self.targets, self.trunk, self.device = images, targets, trunk, device
+
+    def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
+        """Decode, augment and run the trunk now."""
+        chosen = _OneViewEach(self.images, order, views)
+        done = 0
+        for images in chosen.batches(views_per_batch=batch_size):
+            targets = self.targets[np.asarray(order[done : done + len(images)])].to(self.device)
+            done += len(images)
+            yield self._features(images.squeeze(1).to(self.device)), targets
+
+    def _features(self, images: Tensor) -> tuple[Tensor, ...]:
+        if self.trunk is None:
+            return (images,)
+        with torch.no_grad():
+            return tuple(self.trunk(images))
+
+
+class _OneViewEach(ImageViews):
+    """The images of an order, each in a view of its own."""
+
+    def __init__(self, images: ImageViews, order: Sequence[int], views: Sequence[int]) -> None:
+        super().__init__(images.root, [images.paths[index] for index in order], images.viewer, views=(0,))
+        self.view_of = list(views)
+
+    def __getitem__(self, index: int) -> Tensor:
+        one = ImageViews(self.root, [self.paths[index]], self.viewer, views=(self.view_of[index],))
+        return one[0]

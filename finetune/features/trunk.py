@@ -1,0 +1,68 @@
+"""Run the frozen trunk over images."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from finetune.features.images import TRUNK_BATCH, ImageViews
+from finetune.freezing import FreezePlan
+from finetune.progress import Track, untracked
+from finetune.timing import Stopwatch
+
+
+def run_trunk(
+    trunk: nn.Module,
+    images: ImageViews,
+    device: torch.device,
+    *,
+    label: str = "trunk",
+    track: Track = untracked,
+    watch: Stopwatch | None = None,
+) -> Iterator[tuple[Tensor, ...]]:
+    """Trunk outputs batch by batch, in order of the images: tensors (images, views, ...) on the CPU.
+
+    Seconds spent waiting for images count as `decode`, the forward passes as `trunk`.
+    """
+    watch = watch or Stopwatch()
+    total = -(-len(images) * len(images.views) // _batch_views(images))
+    for batch in track(watch.waiting(images.batches(), "decode"), label, total):
+        count, views = batch.shape[:2]
+        with torch.inference_mode(), watch.measure("trunk"):
+            features = trunk(batch.flatten(0, 1).to(device))
+            made = tuple(feature.unflatten(0, (count, views)).cpu() for feature in features)
+        yield made
+
+
+def _batch_views(images: ImageViews) -> int:
+    views = len(images.views)
+    return max(1, TRUNK_BATCH // views) * views
+
+
+def estimate_trunk_norm(
+    model: nn.Module, plan: FreezePlan, images: ImageViews, device: torch.device, *, track: Track = untracked
+) -> None:
+    """Replace the statistics of every BatchNorm that stays in eval mode by those of `images`.
+
+    One pass in training mode, averaged over batches with equal weight. Needed where the network
+    was drawn at random and its stored statistics mean nothing.
+    """
+    norms = [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and name in plan.eval_modules and module.track_running_stats
+    ]
+    if not norms:
+        return
+    model.eval()
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum, norm.training = None, True
+    total = -(-len(images) * len(images.views) // _batch_views(images))
+    with torch.no_grad():
+        for batch in track(images.batches(), "norm statistics", total):
+            model(batch.flatten(0, 1).to(device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum, norm.training = momentum, False

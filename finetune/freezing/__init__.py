@@ -1,0 +1,20 @@
+"""The freezing engine: a policy becomes a plan, the plan a lock, a proof and a cut into trunk and tail."""
+
+from finetune.freezing.cutting import Cut, cut_model, keep_whole
+from finetune.freezing.locking import frozen_digest, lock_model
+from finetune.freezing.planning import FreezePlan, StageRow, plan_freeze
+from finetune.freezing.policy import NAMED_POLICIES, FreezePolicy, parse_policy
+
+__all__ = [
+    "NAMED_POLICIES",
+    "Cut",
+    "FreezePlan",
+    "FreezePolicy",
+    "StageRow",
+    "cut_model",
+    "frozen_digest",
+    "keep_whole",
+    "lock_model",
+    "parse_policy",
+    "plan_freeze",
+]

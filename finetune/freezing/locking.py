@@ -1,0 +1,40 @@
+"""Make frozen mean frozen, and prove it."""
+
+import hashlib
+from types import MethodType
+
+import torch
+from torch import nn
+
+from finetune.freezing.planning import FreezePlan
+
+
+def lock_model(model: nn.Module, plan: FreezePlan) -> None:
+    """Freeze `model` as `plan` says: no gradients, and eval mode that `.train()` cannot undo.
+
+    Modules are locked one by one, so the lock holds in every container that shares them,
+    the trunk and the tail of a cut among them.
+    """
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        parameter.requires_grad_(name in plan.trainable_parameters)
+        parameter.grad = None
+    model.train()
+    for name, module in model.named_modules():
+        if name in plan.eval_modules:
+            module.training = False
+            object.__setattr__(module, "train", MethodType(_stay_in_eval, module))
+
+
+def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:
+    return module
+
+
+def frozen_digest(model: nn.Module, plan: FreezePlan) -> str:
+    """sha256 over name, type, shape and bytes of every frozen parameter and buffer, in order of name."""
+    state = {**dict(model.named_parameters(remove_duplicate=False)), **dict(model.named_buffers(remove_duplicate=False))}
+    digest = hashlib.sha256()
+    for name in sorted(plan.frozen_parameters | plan.frozen_buffers):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

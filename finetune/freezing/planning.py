@@ -1,0 +1,131 @@
+"""Resolve a freeze policy against one backbone, parameter by parameter."""
+
+import difflib
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from finetune.backbones import STAGES, Backbone, StageMap
+from finetune.errors import FreezeError
+from finetune.freezing.policy import FreezePolicy
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One stage in numbers: elements of its parameters and buffers, and how many of them are frozen."""
+
+    name: str
+    parameters: int
+    buffers: int
+    frozen_parameters: int
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the stage has parameters and none of them learns."""
+        return 0 < self.parameters == self.frozen_parameters
+
+
+@dataclass(frozen=True)
+class FreezePlan:
+    """What of one backbone is frozen; names are the dotted names of the model.
+
+    `eval_modules` stay in eval mode during training: every module that is frozen as a whole, and
+    the norm layers of the tail where their statistics are fixed. `frozen_buffers` are theirs.
+    """
+
+    policy: str
+    stages: tuple[StageRow, ...]
+    frozen_parameters: frozenset[str]
+    trainable_parameters: frozenset[str]
+    frozen_buffers: frozenset[str]
+    eval_modules: frozenset[str]
+
+    @property
+    def frozen_count(self) -> int:
+        """Elements of all frozen parameters."""
+        return sum(row.frozen_parameters for row in self.stages)
+
+    @property
+    def trainable_count(self) -> int:
+        """Elements of all parameters that learn."""
+        return sum(row.parameters - row.frozen_parameters for row in self.stages)
+
+
+def plan_freeze(backbone: Backbone, policy: FreezePolicy, *, tail_norm: str = "auto") -> FreezePlan:
+    """Decide, parameter by parameter, what of `backbone` will learn.
+
+    `tail_norm`: 'fixed' keeps the statistics of the tail's norm layers, 'batch' lets them follow
+    the batches, 'auto' fixes them where the weights are pretrained.
+
+    Raises FreezeError when a pattern matches no parameter, naming the nearest names, and when
+    nothing would learn.
+    """
+    model, stages = backbone.model, backbone.stages
+    names = list(stages.parameters)
+    frozen = {name for name in names if stages.parameters[name] in policy.stages}
+    for pattern in policy.patterns:
+        frozen.update(_matching(pattern, names))
+    frozen -= _shared_with_trainable(model, frozen)
+    if len(frozen) == len(names):
+        raise FreezeError(f"Policy {policy.text!r} freezes everything; at least the head must learn.")
+    fix_norm = tail_norm == "fixed" or (tail_norm == "auto" and backbone.is_pretrained)
+    eval_modules = _modules_in_eval(model, stages, frozen, policy, fix_norm)
+    buffers = {name for name in stages.buffers if name.rpartition(".")[0] in eval_modules}
+    return FreezePlan(
+        policy=policy.text,
+        stages=_stage_rows(model, stages, frozen),
+        frozen_parameters=frozenset(frozen),
+        trainable_parameters=frozenset(names) - frozen,
+        frozen_buffers=frozenset(buffers),
+        eval_modules=frozenset(eval_modules),
+    )
+
+
+def _matching(pattern: str, names: list[str]) -> set[str]:
+    found = {name for name in names if fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")}
+    if not found:
+        near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3)
+        raise FreezeError(f"Pattern {pattern!r} matches no parameter; nearest names: {', '.join(near) or names[0]}.")
+    return found
+
+
+def _shared_with_trainable(model: nn.Module, frozen: set[str]) -> set[str]:
+    """Frozen names whose tensor also stands under a name that learns: a shared tensor learns."""
+    everywhere = dict(model.named_parameters(remove_duplicate=False))
+    learning = {id(parameter) for name, parameter in everywhere.items() if name not in frozen}
+    return {name for name in frozen if id(everywhere[name]) in learning}
+
+
+def _modules_in_eval(
+    model: nn.Module, stages: StageMap, frozen: set[str], policy: FreezePolicy, fix_norm: bool
+) -> set[str]:
+    chosen = set()
+    for name, module in model.named_modules():
+        inside = [f"{name}.{own}" if name else own for own, _ in module.named_parameters(remove_duplicate=False)]
+        is_frozen = all(parameter in frozen for parameter in inside) if inside else _is_in_frozen_stage(name, stages, policy)
+        if is_frozen or (fix_norm and isinstance(module, _BatchNorm)):
+            chosen.update(own for own, _ in module.named_modules(prefix=name))
+    return chosen
+
+
+def _is_in_frozen_stage(name: str, stages: StageMap, policy: FreezePolicy) -> bool:
+    """Modules without parameters (dropout, stochastic depth) follow their stage."""
+    return stages.modules.get(name) in policy.stages
+
+
+def _stage_rows(model: nn.Module, stages: StageMap, frozen: set[str]) -> tuple[StageRow, ...]:
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    buffers = {name: buffer.numel() for name, buffer in model.named_buffers()}
+    return tuple(
+        StageRow(
+            name=stage,
+            parameters=sum(size for name, size in sizes.items() if stages.parameters[name] == stage),
+            buffers=sum(size for name, size in buffers.items() if stages.buffers[name] == stage),
+            frozen_parameters=sum(
+                size for name, size in sizes.items() if stages.parameters[name] == stage and name in frozen
+            ),
+        )
+        for stage in STAGES
+    )

@@ -1,0 +1,79 @@
+"""Trace a timm model into a torch.fx graph, with what must stay whole kept whole."""
+
+import inspect
+from typing import Any
+
+from timm.layers import get_notrace_functions, get_notrace_modules
+from torch import fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from finetune.errors import FreezeError
+
+_WHOLE = (*get_notrace_modules(), _BatchNorm, _DropoutNd)
+
+
+class BackboneTracer(fx.Tracer):
+    """torch.fx's tracer with timm's leaf modules, norm layers, dropout and stochastic depth as leaves."""
+
+    def __init__(self) -> None:
+        functions = tuple(function for function in get_notrace_functions() if callable(function))
+        super().__init__(autowrap_functions=functions)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether `m` becomes one node of the graph."""
+        return isinstance(m, _WHOLE) or type(m).__name__ == "DropPath" or super().is_leaf_module(m, module_qualified_name)
+
+
+def trace_model(model: nn.Module) -> fx.GraphModule:
+    """The graph of `model` in the mode it is in; modules are shared with it, not copied.
+
+    Raises FreezeError, with the reason, where Python control flow depends on the data.
+    """
+    try:
+        graph = BackboneTracer().trace(model, concrete_args=_defaults_but_image(model))
+    except Exception as error:  # tracing runs the model's own Python on proxies: it may raise anything
+        raise FreezeError(f"its graph cannot be traced ({type(error).__name__}: {_first_line(error)})") from error
+    finally:
+        _forget_proxies(model)
+    _keep_one_input(graph)
+    return fx.GraphModule(model, graph)
+
+
+def _defaults_but_image(model: nn.Module) -> dict[str, Any]:
+    """The defaults of every argument of `forward` after the image: masks, flags."""
+    arguments = list(inspect.signature(model.forward).parameters.values())[1:]
+    return {
+        argument.name: argument.default
+        for argument in arguments
+        if argument.kind not in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL)
+    }
+
+
+def _keep_one_input(graph: fx.Graph) -> None:
+    """Remove the inputs that were given as constants, and fx's checks of them."""
+    for node in [node for node in graph.nodes if node.op == "placeholder"][1:]:
+        for check in list(node.users):
+            for consumer in list(check.users):
+                graph.erase_node(consumer)
+            graph.erase_node(check)
+        graph.erase_node(node)
+    graph.set_codegen(fx.graph.CodeGen())
+
+
+def _forget_proxies(model: nn.Module) -> None:
+    """Empty the caches that a module filled with the tracer's stand-ins (LeViT's attention biases)."""
+    for module in model.modules():
+        for cache in vars(module).values():
+            if isinstance(cache, dict) and any(isinstance(value, fx.Proxy) for value in cache.values()):
+                cache.clear()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:120]
+
+
+def target_module(traced: fx.GraphModule, node: fx.Node) -> nn.Module:
+    """The module that a `call_module` node calls."""
+    return traced.get_submodule(str(node.target))
+

@@ -1,0 +1,33 @@
+"""What freeze.json says: the plan, the cut and the proof."""
+
+import math
+
+from finetune.freezing import Cut, FreezePlan
+
+
+def freeze_record(plan: FreezePlan, cut: Cut, before: str, after: str) -> dict[str, object]:
+    """The content of freeze.json; `verified` only where every frozen byte is what it was."""
+    return {
+        "policy": plan.policy,
+        "stages": [
+            {"name": row.name, "parameters": row.parameters, "buffers": row.buffers, "frozen": row.is_frozen}
+            for row in plan.stages
+        ],
+        "cut": cut_record(cut),
+        "uncut_reason": cut.reason or None,
+        "trainable_parameters": plan.trainable_count,
+        "frozen_parameters": plan.frozen_count,
+        "frozen_sha256_before": before,
+        "frozen_sha256_after": after,
+        "verified": before == after,
+    }
+
+
+def cut_record(cut: Cut) -> list[dict[str, object]]:
+    """Name, shape per image and size per image in bytes (fp16) of each tensor that crosses; empty without a trunk."""
+    if cut.trunk is None:
+        return []
+    return [
+        {"name": name, "shape": list(shape), "bytes": 2 * math.prod(shape)}
+        for name, shape in zip(cut.names, cut.shapes, strict=False)
+    ]

@@ -1,0 +1,89 @@
+"""Everything that is known before training: the data, the backbone, the plan and the cut."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from data_tools import Dataset, DatasetSettings, prepare_dataset
+from finetune.backbones import Backbone, load_backbone
+from finetune.errors import EnvironmentFault, InputError
+from finetune.freezing import Cut, FreezePlan, cut_model, keep_whole, lock_model, parse_policy, plan_freeze
+from finetune.progress import Say, Track, silent, untracked
+from recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A run before its first gradient step; the backbone is locked."""
+
+    dataset: Dataset
+    backbone: Backbone
+    plan: FreezePlan
+    cut: Cut
+    device: torch.device
+    workers: int
+
+
+def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = silent) -> Preview:
+    """Scan the data, load the backbone, lock and cut it; train nothing."""
+    device = choose_device(recipe.train.device)
+    workers = recipe.data.workers if recipe.data.workers is not None else min(2, os.cpu_count() or 1)
+    parse_policy(recipe.freeze.policy)
+    dataset = prepare_dataset(data, dataset_settings(recipe), workers=workers, track=track)
+    if dataset.part("test").empty:
+        raise InputError(f"{data}: no image is left for the test part; raise data.test_fraction or add images.")
+    backbone, plan, cut = plan_model(recipe, len(dataset.labels), device)
+    if cut.reason:
+        say(f"No trunk to run once: {cut.reason}. Every epoch runs the whole network.")
+    return Preview(dataset, backbone, plan, cut, device, workers)
+
+
+def plan_model(recipe: Recipe, classes: int, device: torch.device) -> tuple[Backbone, FreezePlan, Cut]:
+    """Load, lock and cut the recipe's backbone for `classes` classes."""
+    backbone = load_backbone(
+        recipe.model.name,
+        recipe.model.weights,
+        classes,
+        image_size=recipe.model.image_size,
+        dropout=recipe.head.dropout,
+        seed=recipe.seed,
+    )
+    backbone.model.to(device)
+    plan = plan_freeze(backbone, parse_policy(recipe.freeze.policy), tail_norm=recipe.freeze.tail_norm)
+    lock_model(backbone.model, plan)
+    size = (backbone.preprocessing.height, backbone.preprocessing.width)
+    example = torch.randn((2, 3, *size), generator=torch.Generator().manual_seed(0)).to(device)
+    if recipe.cache.mode == "whole":
+        return backbone, plan, keep_whole(backbone.model, example, "the recipe says cache.mode whole")
+    return backbone, plan, cut_model(backbone.model, plan, example)
+
+
+def dataset_settings(recipe: Recipe) -> DatasetSettings:
+    """What the data section of a recipe asks of data_tools."""
+    data = recipe.data
+    return DatasetSettings(
+        metadata=Path(data.metadata) if data.metadata else None,
+        group=data.group,
+        resplit=data.resplit,
+        test_fraction=data.test_fraction,
+        val_fraction=data.val_fraction,
+        seed=recipe.seed,
+        strict=data.strict,
+        allow=tuple(data.allow),
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """'auto' takes a GPU where there is one; a named device must exist."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"Unknown device {name!r}; try auto, cpu, cuda or mps.") from error
+    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not is_there.get(device.type, False):
+        raise EnvironmentFault(f"Device {name!r} is not on this machine; try --device cpu.")
+    return device

@@ -1,0 +1,67 @@
+"""Renders the report as one offline page."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from finetune.evaluation import Evaluation
+from finetune.evaluation.result import PER_CLASS_METRICS
+from finetune.reporting import views
+from finetune.reporting.context import ReportContext
+from finetune.reporting.sentences import percent
+from finetune.reporting.thumbnails import data_uri
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render_page(
+    evaluation: Evaluation,
+    rows: pd.DataFrame,
+    context: ReportContext,
+    warnings: Sequence[str],
+    figures: Mapping[str, bytes],
+) -> str:
+    """The page: no script, no request, every style named by its hash in the content-security policy."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": views.format_number, "percent": percent, "bar": views.Bar.of}
+    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+    return environment.get_template("page.html.j2").render(
+        style=style,
+        style_hash=f"sha256-{digest}",
+        evaluation=evaluation,
+        confidence=percent(context.confidence),
+        warnings=warnings,
+        figures={name: data_uri(content, "image/png") for name, content in figures.items()},
+        metric_names=PER_CLASS_METRICS,
+        words=views.METRIC_WORDS,
+        **_parts(evaluation, rows, context),
+    )
+
+
+def _parts(evaluation: Evaluation, rows: pd.DataFrame, context: ReportContext) -> dict[str, Any]:
+    return {
+        "headlines": views.headlines(evaluation),
+        "classes": views.class_stories(evaluation, context.confidence),
+        "table_classes": views.weakest(evaluation, views.TABLE_CLASSES),
+        "heat": views.heat_map(evaluation),
+        "confusions": views.largest_confusions(evaluation),
+        "mistakes": views.worst_mistakes(rows, context.image_root),
+        "mistake_count": int((rows["label"] != rows["predicted"]).sum()),
+        "findings": views.findings(context.findings),
+        "freeze": views.freeze_table(context.freeze),
+        "leakage": context.leakage,
+        "recipe_text": context.recipe_text,
+        "facts": views.facts(context.environment),
+    }

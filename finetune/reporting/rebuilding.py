@@ -1,0 +1,84 @@
+"""Builds the report of a run, or of a bare predictions table, again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from finetune.errors import InputError
+from finetune.evaluation import Evaluation, read_predictions
+from finetune.reporting.context import ReportContext
+from finetune.reporting.writing import write_report
+
+
+def rebuild_report(source: Path, out: Path | None = None) -> tuple[Path, Evaluation]:
+    """Write the report of a run folder or a predictions table; the folder written to and the evaluation.
+
+    Without `out`, a run's report is rewritten in place, with the same bytes in report.txt,
+    report.csv and report.json; a table's goes into a folder `report` beside it.
+    """
+    if source.is_dir():
+        table = source / "predictions.csv"
+        if not table.is_file():
+            raise InputError(f"{source} holds no predictions.csv; give a run folder or a predictions table.")
+        folder, context = out or source, read_context(source)
+    elif source.is_file():
+        table, folder, context = source, out or source.parent / "report", ReportContext()
+    else:
+        raise InputError(f"{source} does not exist; give a run folder or a predictions table.")
+    return folder, write_report(folder, read_predictions(table), context)
+
+
+def read_context(run: Path) -> ReportContext:
+    """What the files of a run say beside its predictions; each may be missing."""
+    report, environment = _read_json(run / "report.json"), _read_json(run / "environment.json")
+    recipe = run / "recipe.yaml"
+    data = (environment or {}).get("data")
+    image_root = Path(data) if isinstance(data, str) and Path(data).is_dir() else None
+    labels = (report or {}).get("labels")
+    return ReportContext(
+        labels=tuple(str(label) for label in labels) if labels else None,
+        history=_read_table(run / "history.csv"),
+        findings=_read_table(run / "findings.csv"),
+        freeze=_read_json(run / "freeze.json"),
+        recipe_text=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
+        environment=environment,
+        leakage=(report or {}).get("leakage"),
+        image_root=image_root,
+        warnings=tuple(str(warning) for warning in (report or {}).get("warnings", ())),
+        confidence=_read_confidence(recipe),
+    )
+
+
+def _read_confidence(recipe: Path) -> float:
+    if not recipe.is_file():
+        return ReportContext().confidence
+    from recipes import load_recipe
+
+    return float(load_recipe(recipe).evaluate.confidence)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    except ValueError as error:
+        raise InputError(
+            f"{path} is not JSON ({error}); the run is damaged. Remove the file to go on."
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds no JSON object; the run is damaged. Remove the file to go on.")
+    return content
+
+
+def _read_table(path: Path) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(
+            f"{path} is not a table ({error}); the run is damaged. Remove the file to go on."
+        ) from error

@@ -1,0 +1,86 @@
+"""The report as text, as a table and as JSON."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from sklearn.metrics import classification_report
+
+from finetune.evaluation import Evaluation, Metric
+from finetune.evaluation.predictions import LABEL, PREDICTED
+from finetune.evaluation.result import PER_CLASS_METRICS
+
+SCHEMA = 1
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def report_text(rows: pd.DataFrame, labels: tuple[str, ...]) -> str:
+    """scikit-learn's classification report of the rows, to the letter."""
+    truth, predicted = (rows[column].astype(str).tolist() for column in (LABEL, PREDICTED))
+    names = list(labels)
+    return str(classification_report(truth, predicted, labels=names, target_names=names, zero_division=0))
+
+
+def report_table(evaluation: Evaluation) -> pd.DataFrame:
+    """A row a class: support, then every metric with its bounds; undefined ones are empty.
+
+    Names that a spreadsheet would run as a formula carry a leading apostrophe.
+    """
+    rows = []
+    for label in evaluation.labels:
+        row: dict[str, Any] = {"class": neutralise(label), "support": evaluation.support[label]}
+        for name in PER_CLASS_METRICS:
+            metric = evaluation.per_class[label][name]
+            row |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def neutralise(cell: str) -> str:
+    """`cell` as text that no spreadsheet runs."""
+    flat = cell.replace("\r", " ")
+    return f"'{flat}" if cell.startswith(_FORMULA_STARTS) else flat
+
+
+def report_json(
+    evaluation: Evaluation,
+    warnings: tuple[str, ...],
+    leakage: Mapping[str, int] | None,
+    freeze: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The report in the published schema; nothing in it depends on clock or place."""
+    verified = None if freeze is None else freeze.get("verified")
+    return {
+        "schema": SCHEMA,
+        "task": evaluation.task,
+        "split": evaluation.split,
+        "images": evaluation.images,
+        "groups": evaluation.groups,
+        "labels": list(evaluation.labels),
+        "per_class": {
+            label: {**_metrics(evaluation.per_class[label]), "support": evaluation.support[label]}
+            for label in evaluation.labels
+        },
+        "overall": _metrics(evaluation.overall),
+        "confusion_matrix": evaluation.confusion_matrix.tolist(),
+        "thresholds": None,
+        "warnings": list(warnings),
+        "freeze_verified": None if verified is None else bool(verified),
+        "leakage": None if leakage is None else {key: int(value) for key, value in leakage.items()},
+    }
+
+
+def _metrics(metrics: Mapping[str, Metric]) -> dict[str, dict[str, Any]]:
+    return {name: _metric(metric) for name, metric in metrics.items()}
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    numbers = {"value": metric.value, "low": metric.low, "high": metric.high}
+    entry: dict[str, Any] = {name: _finite(number) for name, number in numbers.items()}
+    entry |= {"method": metric.method, "n_eff": _finite(metric.n_eff)}
+    return entry if metric.reason is None else {**entry, "reason": metric.reason}
+
+
+def _finite(number: float | None) -> float | None:
+    return None if number is None or not math.isfinite(number) else float(number)
