@@ -35,7 +35,7 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters |= {"number": views.format_number, "percent": percent, "bar": views.Bar.of}
-    style = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    style = (_TEMPLATES / "style.html.j2").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     return environment.get_template("page.html.j2").render(
         style=style,

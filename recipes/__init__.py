@@ -1,0 +1,60 @@
+"""Recipes: what a run shall do, as strict YAML. `load_recipe` reads one, `Recipe` holds it.
+
+Names are imported when they are first used: listing the shipped recipes needs no pydantic.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recipes.errors import RecipeError
+    from recipes.loading import dump_recipe, load_recipe, parse_setting
+    from recipes.schema import (
+        AugmentSettings,
+        CacheSettings,
+        DataSettings,
+        EvaluateSettings,
+        FreezeSettings,
+        HeadSettings,
+        ModelSettings,
+        Recipe,
+        TrainSettings,
+    )
+    from recipes.shipped import DEFAULT_RECIPE, copy_recipe, list_recipes, recipe_text
+
+__all__ = [
+    "DEFAULT_RECIPE",
+    "AugmentSettings",
+    "CacheSettings",
+    "DataSettings",
+    "EvaluateSettings",
+    "FreezeSettings",
+    "HeadSettings",
+    "ModelSettings",
+    "Recipe",
+    "RecipeError",
+    "TrainSettings",
+    "copy_recipe",
+    "dump_recipe",
+    "list_recipes",
+    "load_recipe",
+    "parse_setting",
+    "recipe_text",
+]
+
+_HOMES = {
+    "RecipeError": "errors",
+    "dump_recipe": "loading",
+    "load_recipe": "loading",
+    "parse_setting": "loading",
+    "DEFAULT_RECIPE": "shipped",
+    "copy_recipe": "shipped",
+    "list_recipes": "shipped",
+    "recipe_text": "shipped",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'recipes' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"recipes.{_HOMES.get(name, 'schema')}"), name)

@@ -1,0 +1,131 @@
+"""From a shipped name, a file and single settings to a checked recipe, and back to YAML."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from recipes.errors import RecipeError
+from recipes.faults import describe, explain_faults, explain_unknown_key
+from recipes.reading import decode_yaml, parse_yaml
+from recipes.schema import Recipe, Settings
+from recipes.shipped import DEFAULT_RECIPE, recipe_names, recipe_text, unknown_recipe
+
+_UNRECORDED = {"data": {"workers"}, "train": {"device"}}
+_SECTIONS = tuple(name for name, value in Recipe() if isinstance(value, Settings))
+Fault = tuple[str, str]
+
+
+def load_recipe(source: str | Path | None = None, overrides: Mapping[str, object] | None = None) -> Recipe:
+    """The recipe of a shipped name, a YAML file or (None) the default, with key paths of `overrides` set on top.
+
+    Raises RecipeError with every fault at once, each with its key path.
+    """
+    settings = dict(overrides or {})
+    content, name = _read(source)
+    faults = _apply(content, settings)
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        faults += explain_faults(error)
+    if faults:
+        raise RecipeError(_message(name, faults, settings))
+    return recipe
+
+
+def parse_setting(text: str) -> tuple[str, object]:
+    """`train.epochs=5` as ("train.epochs", 5); the value is read as YAML 1.2, a leading star is text.
+
+    Raises RecipeError for a text without key and `=`, or a value that is no YAML.
+    """
+    key, equals, value = text.partition("=")
+    key, value = key.strip(), value.strip()
+    if not equals or not key:
+        raise RecipeError(f"{text!r} is not a setting; write KEY.PATH=VALUE, such as train.epochs=5.")
+    return key, value if value.startswith("*") else parse_yaml(value, key)
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """YAML that `load_recipe` reads back as the same recipe; the same bytes for the same recipe.
+
+    What only says where a run computes (`data.workers`, `train.device`) is left out.
+    """
+    content = recipe.model_dump(exclude=_UNRECORDED)  # type: ignore[arg-type]  # pydantic's recursive alias
+    lines: list[str] = []
+    for name, value in content.items():
+        if isinstance(value, dict):
+            lines += ["", f"{name}:", *(f"  {key}: {_scalar(held)}" for key, held in value.items())]
+        else:
+            lines.append(f"{name}: {_scalar(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _scalar(value: object) -> str:
+    """A value as JSON, which YAML 1.2 contains."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _read(source: str | Path | None) -> tuple[dict[Any, Any], str]:
+    """The keys of a recipe, and what errors shall call it."""
+    if source is None or (isinstance(source, str) and source in recipe_names()):
+        name = source or DEFAULT_RECIPE
+        content = parse_yaml(recipe_text(str(name)), str(name))
+    else:
+        name = str(source)
+        content = parse_yaml(decode_yaml(_file_content(source), name), name)
+    if content is None:
+        raise RecipeError(
+            f"{name}: is empty; start from a shipped one: finetune recipes copy {DEFAULT_RECIPE} FILE"
+        )
+    if not isinstance(content, dict):
+        raise RecipeError(f"{name}: must be sections of keys, got {describe(content)}.")
+    return {key: _section(key, value) for key, value in content.items()}, str(name)
+
+
+def _section(key: object, value: Any) -> Any:
+    """A section whose keys are all commented out is a section of defaults."""
+    return {} if value is None and key in _SECTIONS else value
+
+
+def _file_content(source: str | Path) -> bytes:
+    path = Path(source)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        if isinstance(source, str) and path.name == source and path.suffix not in (".yaml", ".yml"):
+            raise unknown_recipe(source) from error
+        raise RecipeError(f"{source}: no such file; shipped recipes: {', '.join(recipe_names())}.") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RecipeError(f"{source}: cannot be read: {reason}.") from error
+
+
+def _apply(content: dict[Any, Any], settings: Mapping[str, object]) -> list[Fault]:
+    """Set each key path in `content`, which is a fresh table; the faults of paths that lead nowhere."""
+    faults = []
+    for path, value in settings.items():
+        section, dot, key = path.partition(".")
+        if not dot and section in _SECTIONS:
+            faults.append((path, f"is a section; set one of its keys: {path}.KEY=VALUE"))
+        elif not dot:
+            content[section] = value
+        elif section not in _SECTIONS or "." in key:
+            faults.append((path, explain_unknown_key(path.split(".") if section in _SECTIONS else [section])))
+        elif isinstance(content.setdefault(section, {}), dict):
+            content[section] = {**content[section], key: value}
+    return faults
+
+
+def _message(name: str, faults: list[Fault], settings: Mapping[str, object]) -> str:
+    """One line for one fault, a headed list for more; faults of the settings are not blamed on the file."""
+    given = [path in settings for path, _ in faults]
+    title = "settings" if all(given) else name
+    lines = [
+        f"{path}{' (a setting)' if is_given and title == name else ''}: {text}"
+        for (path, text), is_given in zip(faults, given, strict=True)
+    ]
+    if len(lines) == 1:
+        return f"{title}: {lines[0]}"
+    return "\n  ".join([f"{title} {'have' if title == 'settings' else 'has'} {len(lines)} faults", *lines])

@@ -1,0 +1,169 @@
+"""What a recipe may say: every key, its meaning, its range and its default."""
+
+import unicodedata
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from recipes.policies import check_policy
+
+_UNWRITABLE = {"Cc", "Cs", "Cn", "Zl", "Zp"}
+
+
+def _check_text(text: str) -> str:
+    """Refuse what no name, path or pattern needs and no YAML file keeps as it is."""
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if any(unicodedata.category(letter) in _UNWRITABLE for letter in text):
+        raise ValueError(f"must be one line of printable text, got {text[:40]!r}")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
+
+
+class Settings(BaseModel):
+    """Base of every section: unknown keys refused, no conversion of types, no change afterwards."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class DataSettings(Settings):
+    """Which images, and how they are parted."""
+
+    metadata: Text | None = None
+    """CSV table joined to the images on its `path` (or `file`) column."""
+    group: Text | None = None
+    """What must not be split apart: a column, or a regular expression with one capture group over the path."""
+    resplit: bool = False
+    """Ignore the splits that the data bring and cut anew."""
+    test_fraction: float = Field(default=0.25, gt=0, lt=1)
+    """Part of the images kept for the report."""
+    val_fraction: float = Field(default=0.15, ge=0, lt=1)
+    """Part of the images that chooses the best epoch."""
+    allow: list[Text] = []
+    """Error findings, by name, over which the run goes on."""
+    strict: bool = False
+    """Stop on any unreadable image instead of leaving it out."""
+    workers: int | None = Field(default=None, ge=0, le=256)
+    """Processes that decode images; null = as many as help. No part of a run's record."""
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> Self:
+        if self.test_fraction + self.val_fraction >= 1:
+            raise ValueError(
+                "test_fraction and val_fraction must leave a part to train on, "
+                f"got {self.test_fraction:g} + {self.val_fraction:g}"
+            )
+        return self
+
+
+class ModelSettings(Settings):
+    """The backbone and the weights it starts from."""
+
+    name: Text = "resnet50"
+    """Any timm model."""
+    weights: Text = "pretrained"
+    """`pretrained` (timm's default), `embedded` (the demo extra), `none`, or a weights file."""
+    image_size: int | None = Field(default=None, ge=16, le=2048)
+    """Height and width in pixels; null = what the weights were trained with."""
+
+
+class FreezeSettings(Settings):
+    """What stays as it is."""
+
+    policy: str | list[str] = "first-three"
+    """A policy by name, or stages (stem, stage1 .. stage4) and globs over parameter names to freeze."""
+    tail_norm: Literal["auto", "fixed", "batch"] = "auto"
+    """Statistics of the BatchNorm layers that learn: fixed, of the batch, or by the starting weights."""
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _check_policy(cls, policy: object) -> object:
+        words = policy if isinstance(policy, list) else [policy]
+        if not all(isinstance(word, str) for word in words):
+            raise ValueError("must be a policy name, or a list of stages and patterns")
+        for word in words:
+            _check_text(word)
+        check_policy(policy)  # type: ignore[arg-type]  # narrowed through `words`
+        return policy
+
+
+class AugmentSettings(Settings):
+    """How training images are varied."""
+
+    preset: Literal["none", "light", "standard"] = "standard"
+    """none: as in evaluation; light: mild crops and flips; standard: stronger crops, flips and mild colours."""
+    views: int = Field(default=2, ge=1, le=64)
+    """Seeded variants kept of each training image."""
+
+
+class TrainSettings(Settings):
+    """How the tail learns."""
+
+    epochs: int = Field(default=10, ge=1, le=100_000)
+    """Passes over the training images, at most."""
+    batch_size: int = Field(default=32, ge=1, le=65_536)
+    """Images in one gradient step."""
+    learning_rate: float = Field(default=3e-4, gt=0, le=10)
+    """Peak of the schedule (linear warm-up, then cosine)."""
+    head_factor: float = Field(default=10.0, gt=0, le=1000)
+    """How many times faster the new head learns than the pretrained layers."""
+    weight_decay: float = Field(default=0.01, ge=0, le=1)
+    """AdamW's decay of weights; biases and norms have none."""
+    warmup_epochs: float = Field(default=1.0, ge=0, le=1000)
+    """Epochs over which the learning rate rises."""
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the target spread over all classes."""
+    class_balance: Literal["none", "loss"] = "none"
+    """loss: rare classes weigh as much as frequent ones."""
+    patience: int | None = Field(default=4, ge=1, le=100_000)
+    """Epochs without a better validation result before training stops; null = never."""
+    device: Text = "auto"
+    """auto, cpu, cuda or mps. No part of a run's record."""
+
+
+class HeadSettings(Settings):
+    """The new classifier."""
+
+    kind: Literal["linear"] = "linear"
+    """linear: one layer on the pooled features."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the pooled features dropped in each training step."""
+
+
+class CacheSettings(Settings):
+    """What is kept of the trunk's outputs."""
+
+    mode: Literal["auto", "stored", "fresh", "whole"] = "auto"
+    """stored: views on disk; fresh: the trunk runs on new views every epoch; whole: no trunk; auto: by the budget."""
+    dtype: Literal["fp16", "fp32"] = "fp16"
+    """Precision of the stored training views; evaluation images are always fp32."""
+    budget_gb: float | None = Field(default=None, gt=0)
+    """Disk that one run's features may take; null = by the free space."""
+
+
+class EvaluateSettings(Settings):
+    """How sure the report must be."""
+
+    confidence: float = Field(default=0.95, ge=0.5, le=0.999)
+    """Coverage of every interval."""
+
+
+class Recipe(Settings):
+    """Everything that shapes a run but the images themselves."""
+
+    task: Literal["multiclass"] = "multiclass"
+    """One label for each image."""
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    """Seed of everything random."""
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    freeze: FreezeSettings = FreezeSettings()
+    augment: AugmentSettings = AugmentSettings()
+    train: TrainSettings = TrainSettings()
+    head: HeadSettings = HeadSettings()
+    cache: CacheSettings = CacheSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()

@@ -1,0 +1,278 @@
+"""Values against scikit-learn, intervals against scipy and a slow loop."""
+
+import math
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics as sk
+
+from finetune.errors import InputError
+from finetune.evaluation import Evaluation, Metric, evaluate_predictions
+
+LABELS = ("a", "b", "c", "d")
+OVERALL_ENDS = {"mcc": (-1.0, 1.0), "log_loss": (0.0, math.inf), "brier": (0.0, 2.0)}
+
+
+def make_table(truth: list[int], scores: np.ndarray, groups: list[str]) -> pd.DataFrame:
+    """A predictions table over the first classes of LABELS, as many as `scores` has columns."""
+    names = LABELS[: scores.shape[1]]
+    columns = {
+        "path": [f"{number}.png" for number in range(len(truth))],
+        "label": [names[k] for k in truth],
+        "group": groups,
+        "split": "test",
+        "predicted": [names[int(k)] for k in scores.argmax(axis=1)],
+    }
+    return pd.DataFrame(columns | {f"score_{name}": scores[:, k] for k, name in enumerate(names)})
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    raised = np.exp(logits)
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pd.DataFrame:
+    """Tables with absent classes, ties, rounded scores, all right or all wrong, one image, one group."""
+    classes = draw(st.integers(2, 4))
+    images = draw(st.integers(1, 30))
+    drawn = st.lists(st.integers(0, draw(st.integers(0, classes - 1))), min_size=images, max_size=images)
+    truth = draw(drawn)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    logits = rng.normal(size=(images, classes))
+    kind = draw(st.sampled_from(["mixed", "right", "wrong", "tied", "rounded"]))
+    if kind in ("right", "wrong"):
+        logits[np.arange(images), truth] += 50.0 if kind == "right" else -50.0
+    scores = np.full((images, classes), 1 / classes) if kind == "tied" else softmax(logits)
+    if kind == "rounded":
+        scores = np.round(scores * 8) / 8
+        scores[:, 0] = 1 - scores[:, 1:].sum(axis=1)
+        scores = np.clip(scores, 0, 1)
+        scores /= scores.sum(axis=1, keepdims=True)
+    most = draw(st.sampled_from([0, 1, 3, 8]))
+    groups = ["" if most == 0 else f"g{number}" for number in rng.integers(0, max(most, 1), images)]
+    return make_table(truth, scores, groups)
+
+
+def expected(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """scikit-learn's values, NaN where a measure is 0/0; a column of `overall`, one per class."""
+    names = [column[len("score_") :] for column in table.columns if column.startswith("score_")]
+    truth, called = table["label"].tolist(), table["predicted"].tolist()
+    scores = table[[f"score_{name}" for name in names]].to_numpy()
+    values: dict[str, dict[str, float]] = {}
+    keywords = {"zero_division": np.nan}
+    for k, name in enumerate(names):
+        is_class, is_called = np.array(truth) == name, np.array(called) == name
+        both = 0 < is_class.sum() < len(truth)
+        values[name] = {
+            "precision": sk.precision_score(is_class, is_called, **keywords),
+            "recall": sk.recall_score(is_class, is_called, **keywords),
+            "specificity": sk.recall_score(~is_class, ~is_called, **keywords),
+            "npv": sk.precision_score(~is_class, ~is_called, **keywords),
+            "f1": sk.f1_score(is_class, is_called, **keywords),
+            "roc_auc": sk.roc_auc_score(is_class, scores[:, k]) if both else math.nan,
+            "average_precision": sk.average_precision_score(is_class, scores[:, k]) if is_class.any() else math.nan,
+        }
+    areas = [values[name]["roc_auc"] for name in names if math.isfinite(values[name]["roc_auc"])]
+    varies = len(set(truth)) > 1 and len(set(called)) > 1
+    values["overall"] = {
+        "accuracy": sk.accuracy_score(truth, called),
+        "balanced_accuracy": sk.balanced_accuracy_score(truth, called),
+        "macro_f1": sk.f1_score(truth, called, labels=names, average="macro", **keywords),
+        "mcc": sk.matthews_corrcoef(truth, called) if varies else math.nan,
+        "roc_auc": float(np.mean(areas)) if areas else math.nan,
+        "log_loss": sk.log_loss(truth, scores, labels=names),
+        "brier": sk.brier_score_loss(truth, scores, labels=names),
+        "calibration_error": slow_calibration_error(table, scores),
+    }
+    return values
+
+
+def slow_calibration_error(table: pd.DataFrame, scores: np.ndarray) -> float:
+    total = 0.0
+    confidence = scores.max(axis=1)
+    right = (table["label"] == table["predicted"]).to_numpy()
+    for number in range(10):
+        inside = (confidence * 10 > number) & (confidence * 10 <= number + 1)
+        if inside.any():
+            total += inside.sum() / len(table) * abs(right[inside].mean() - confidence[inside].mean())
+    return total
+
+
+def evaluate(table: pd.DataFrame) -> Evaluation:
+    names = [column[len("score_") :] for column in table.columns if column.startswith("score_")]
+    return evaluate_predictions(table, names)
+
+
+def every_metric(evaluation: Evaluation) -> list[tuple[str, str, Metric]]:
+    inside = [(label, name, m) for label, row in evaluation.per_class.items() for name, m in row.items()]
+    return inside + [("overall", name, metric) for name, metric in evaluation.overall.items()]
+
+
+@settings(max_examples=120, deadline=None)
+@given(tables())
+@example(make_table([0], np.array([[0.4, 0.6]]), [""]))
+@example(make_table([0, 0, 0], np.array([[0.9, 0.1]] * 3), ["g", "g", "g"]))
+def test_every_value_is_that_of_scikit_learn(table: pd.DataFrame) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = expected(table)
+    for row, name, metric in every_metric(evaluate(table)):
+        value = wanted[row][name]
+        if math.isfinite(value):
+            assert metric.value == pytest.approx(value, rel=1e-12, abs=1e-12), (row, name)
+        else:
+            assert (metric.value, metric.low, metric.high, metric.n_eff) == (None,) * 4, (row, name)
+            assert metric.reason
+
+
+@settings(max_examples=120, deadline=None)
+@given(tables())
+def test_every_interval_holds_its_value_and_stays_in_range(table: pd.DataFrame) -> None:
+    for row, name, metric in every_metric(evaluate(table)):
+        if metric.low is None or metric.high is None:
+            assert metric.value is None or metric.reason
+            continue
+        least, most = OVERALL_ENDS.get(name, (0.0, 1.0))
+        assert metric.value is not None and metric.n_eff is not None and metric.n_eff > 0
+        assert least <= metric.low <= metric.value <= metric.high, (row, name, metric)
+        assert name == "log_loss" or metric.high <= most or name == "brier"
+        assert metric.low < metric.high, (row, name, metric)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_proportions_have_the_exact_interval_of_scipy(table: pd.DataFrame) -> None:
+    evaluation = evaluate(table)
+    matrix = evaluation.confusion_matrix
+    for k, label in enumerate(evaluation.labels):
+        for name, size in (("recall", matrix[k].sum()), ("precision", matrix[:, k].sum())):
+            if size:
+                exact = stats.binomtest(int(matrix[k, k]), int(size)).proportion_ci(0.95, "exact")
+                metric = evaluation.per_class[label][name]
+                assert (metric.low, metric.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+                assert (metric.method, metric.n_eff) == ("clopper-pearson", float(size))
+
+
+def slow_variance(table: pd.DataFrame, measure: Callable[[pd.DataFrame], float]) -> float:
+    """Delete each group in turn, measure, and take the jackknife's variance."""
+    key = [group or f"own {number}" for number, group in enumerate(table["group"])]
+    values = []
+    for group in dict.fromkeys(key):
+        rest = table[[other != group for other in key]]
+        values.append(measure(rest))
+    kept = [value for value in values if math.isfinite(value)]
+    mean = sum(kept) / len(kept)
+    return (len(kept) - 1) / len(kept) * sum((value - mean) ** 2 for value in kept)
+
+
+def slow_interval(share: float, variance: float, images: int, groups: int) -> tuple[float, float]:
+    size = min(share * (1 - share) / variance, images)
+    size *= (stats.t.ppf(0.975, images - 1) / stats.t.ppf(0.975, groups - 1)) ** 2
+    hits = share * size
+    return stats.beta.ppf(0.025, hits, size - hits + 1), stats.beta.ppf(0.975, hits + 1, size - hits)
+
+
+@pytest.mark.parametrize("groups", [0, 14])
+def test_jackknife_intervals_are_those_of_a_slow_loop_over_scikit_learn(groups: int) -> None:
+    rng = np.random.default_rng(3)
+    images = 60
+    truth = rng.integers(0, 3, images).tolist()
+    logits = rng.normal(size=(images, 3))
+    logits[np.arange(images), truth] += 1.2
+    scores = np.round(softmax(logits), 1) + 1e-9
+    scores /= scores.sum(axis=1, keepdims=True)
+    names = ["" if groups == 0 else f"p{number}" for number in rng.integers(0, groups or 1, images)]
+    table = make_table(truth, scores, names)
+    evaluation = evaluate(table)
+    count = evaluation.groups
+    measures = {
+        "balanced_accuracy": lambda rest: expected(rest)["overall"]["balanced_accuracy"],
+        "macro_f1": lambda rest: expected(rest)["overall"]["macro_f1"],
+        "roc_auc": lambda rest: expected(rest)["overall"]["roc_auc"],
+    }
+    for name, measure in measures.items():
+        metric = evaluation.overall[name]
+        wanted = slow_interval(measure(table), slow_variance(table, measure), images, count)
+        assert (metric.low, metric.high) == pytest.approx(wanted, abs=1e-9), name
+    for name in ("roc_auc", "average_precision"):
+        metric = evaluation.per_class["b"][name]
+        measure = lambda rest, name=name: expected(rest)["b"][name]  # noqa: E731
+        wanted = slow_interval(measure(table), slow_variance(table, measure), images, count)
+        assert (metric.low, metric.high) == pytest.approx(wanted, abs=1e-9), name
+    halved = lambda rest: (expected(rest)["overall"]["mcc"] + 1) / 2  # noqa: E731
+    low, high = slow_interval(halved(table), slow_variance(table, halved), images, count)
+    mcc = evaluation.overall["mcc"]
+    assert (mcc.low, mcc.high) == pytest.approx((2 * low - 1, 2 * high - 1), abs=1e-9)
+    loss = evaluation.overall["log_loss"]
+    variance = slow_variance(table, lambda rest: expected(rest)["overall"]["log_loss"])
+    reach = stats.t.ppf(0.975, count - 1) * math.sqrt(variance)
+    assert loss.high == pytest.approx(loss.value + reach, abs=1e-9)
+
+
+def test_f1_interval_is_that_of_its_jaccard_share() -> None:
+    rng = np.random.default_rng(4)
+    truth = rng.integers(0, 2, 40).tolist()
+    scores = softmax(rng.normal(size=(40, 2)) + 1.5 * np.eye(2)[truth])
+    table = make_table(truth, scores, [f"g{number // 2}" for number in range(40)])
+    jaccard = lambda rest: float(sk.jaccard_score(rest["label"], rest["predicted"], pos_label="b"))  # noqa: E731
+    part = table[(table["label"] == "b") | (table["predicted"] == "b")]
+    share, variance = jaccard(table), slow_variance(table, jaccard)
+    low, high = slow_interval(share, variance, len(part), part["group"].nunique())
+    metric = evaluate(table).per_class["b"]["f1"]
+    assert (metric.low, metric.high) == pytest.approx((2 * low / (1 + low), 2 * high / (1 + high)), abs=1e-9)
+
+
+def test_a_perfect_score_does_not_get_a_perfect_lower_bound() -> None:
+    scores = np.array([[0.9, 0.1]] * 5 + [[0.1, 0.9]] * 20)
+    evaluation = evaluate(make_table([0] * 5 + [1] * 20, scores, [""] * 25))
+    area = evaluation.overall["roc_auc"]
+    assert (area.value, area.high, area.n_eff) == (1.0, 1.0, 5.0)
+    assert area.low == pytest.approx(0.025 ** (1 / 5))
+    assert evaluation.overall["balanced_accuracy"].n_eff == pytest.approx(4 / (1 / 5 + 1 / 20))
+
+
+def test_images_of_one_group_count_as_one() -> None:
+    scores = np.array([[0.9, 0.1]] * 5 + [[0.1, 0.9]] * 5)
+    evaluation = evaluate(make_table([0] * 5 + [1] * 5, scores, ["p"] * 10))
+    assert evaluation.groups == 1
+    assert evaluation.overall["macro_f1"].n_eff == 1.0
+    assert any("one group" in warning for warning in evaluation.warnings)
+
+
+def test_scores_that_are_no_probabilities_leave_the_rest_standing() -> None:
+    table = make_table([0, 1, 1], np.array([[3.0, -1.0], [0.5, 2.0], [1.0, 0.0]]), [""] * 3)
+    evaluation = evaluate(table)
+    assert evaluation.overall["log_loss"].value is None
+    assert "no probabilities" in str(evaluation.overall["log_loss"].reason)
+    assert evaluation.overall["roc_auc"].value == 1.0
+
+
+def test_a_table_without_scores_is_judged_by_its_answers() -> None:
+    table = pd.DataFrame({"path": ["x", "y"], "label": ["a", "b"], "predicted": ["a", "a"]})
+    evaluation = evaluate_predictions(table, ("a", "b"))
+    assert evaluation.overall["accuracy"].value == 0.5
+    assert evaluation.overall["roc_auc"].reason == "the predictions hold no scores"
+
+
+def test_absent_and_small_classes_are_named() -> None:
+    table = make_table([0, 1, 1], np.eye(3)[[0, 1, 1]], [""] * 3)
+    warned = " ".join(evaluate(table).warnings)
+    assert "No image to judge 'c'" in warned and "over the other 2 of 3" in warned
+    assert "Fewer than 10 images to judge 'a', 'b'" in warned
+
+
+def test_a_class_outside_the_labels_is_refused() -> None:
+    with pytest.raises(InputError, match="class 'b' in column 'label'"):
+        evaluate_predictions(make_table([1], np.array([[0.5, 0.5]]), [""]), ("a",))
+
+
+def test_a_split_without_rows_is_refused() -> None:
+    with pytest.raises(InputError, match="no row of the split 'val', only: 'test'"):
+        evaluate_predictions(make_table([1], np.array([[0.5, 0.5]]), [""]), ("a", "b"), split="val")
