@@ -111,9 +111,7 @@ def _find_leaking_groups(records: Sequence[Record]) -> Iterator[Finding]:
     for group in spread_over_splits(records)["groups"]:
         first = group[0].sample
         other = next(one.sample for one in group if one.sample.split != first.split)
-        text = (
-            f"group {first.group!r} lies in {' and '.join(_splits(group))} ({counted(len(group), 'image')})"
-        )
+        text = f"group {first.group!r} lies in {' and '.join(_splits(group))} ({counted(len(group), 'image')})"
         yield Finding("group_leakage", ERROR, first.path, other.path, text)
 
 
@@ -159,9 +157,7 @@ def _find_mixtures(records: Sequence[Record]) -> Iterator[Finding]:
         yield Finding("mixed_sizes", NOTE, "", "", text)
     modes = Counter(record.probe.mode for record in records)
     if len(modes) > 1:
-        text = ", ".join(
-            f"{mode} {count}" for mode, count in sorted(modes.items(), key=lambda m: (-m[1], m[0]))
-        )
+        text = ", ".join(f"{mode} {count}" for mode, count in sorted(modes.items(), key=lambda m: (-m[1], m[0])))
         yield Finding("mixed_modes", NOTE, "", "", f"colour modes: {text}; all read as RGB")
 
 
@@ -172,9 +168,7 @@ def _find_odd_pictures(records: Sequence[Record]) -> Iterator[Finding]:
             text = f"{width}x{height} pixels; kept and enlarged"
             yield Finding("tiny_image", NOTE, record.sample.path, "", text)
         if record.probe.is_blank:
-            yield Finding(
-                "blank_image", WARNING, record.sample.path, "", "every pixel has the same colour; kept"
-            )
+            yield Finding("blank_image", WARNING, record.sample.path, "", "every pixel has the same colour; kept")
 
 
 def _find_odd_files(records: Sequence[Record]) -> Iterator[Finding]:
@@ -185,14 +179,10 @@ def _find_odd_files(records: Sequence[Record]) -> Iterator[Finding]:
         for remark in record.probe.remarks:
             yield Finding("odd_file", NOTE, path, "", f"{remark}; kept")
         if kind != usual and formats[kind] < RARE_FORMAT * len(records):
-            text = (
-                f"{kind} file ({formats[kind]} in all) among {formats[usual]} {usual} files; kept, look at it"
-            )
+            text = f"{kind} file ({formats[kind]} in all) among {formats[usual]} {usual} files; kept, look at it"
             yield Finding("odd_file", WARNING, path, "", text)
         if _PLACEHOLDER.search(path.rsplit("/", 1)[-1]):
-            text = (
-                f"its name suggests a placeholder, not a picture of {record.sample.label!r}; kept, look at it"
-            )
+            text = f"its name suggests a placeholder, not a picture of {record.sample.label!r}; kept, look at it"
             yield Finding("odd_file", WARNING, path, "", text)
 
 
@@ -202,8 +192,4 @@ def missing_from_train(records: Sequence[Record], labels: Sequence[str]) -> dict
     for record in records:
         if record.is_ok:
             held[record.sample.label].add(record.sample.split)
-    return {
-        label: ", ".join(sorted(held[label]))
-        for label in labels
-        if label in held and TRAIN not in held[label]
-    }
+    return {label: ", ".join(sorted(held[label])) for label in labels if label in held and TRAIN not in held[label]}

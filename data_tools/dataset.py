@@ -57,9 +57,7 @@ class Dataset:
         return dict(self.spread)
 
 
-def prepare_dataset(
-    source: Path, settings: DatasetSettings, *, workers: int = 0, track: Track = untracked
-) -> Dataset:
+def prepare_dataset(source: Path, settings: DatasetSettings, *, workers: int = 0, track: Track = untracked) -> Dataset:
     """The dataset that `source` (a folder or a CSV manifest) holds; the same for any number of workers.
 
     Raises DataError, all faults at once, when the source cannot be read, a class has no usable image, or the
@@ -73,9 +71,7 @@ def prepare_dataset(
         check_skipped(listed, records)
     records, note = part_records(records, settings)
     check_training_classes(listed, records)
-    findings = sort_findings(
-        [*listed.findings, *audit_records(records), Finding("split_rule", "note", "", "", note)]
-    )
+    findings = sort_findings([*listed.findings, *audit_records(records), Finding("split_rule", "note", "", "", note)])
     check_leakage(listed, findings, settings)
     spread = {name: len(sets) for name, sets in spread_over_splits(records).items()}
     return Dataset(

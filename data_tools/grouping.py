@@ -32,9 +32,10 @@ def assign_groups(source: Source, metadata: Path | None, group: str | None) -> S
     if group in columns:
         values = columns[group]
         if absent := [sample.path for sample in source.samples if sample.path not in values]:
+            name = metadata.name if metadata else source.name
             raise DataError(
-                f"{metadata.name if metadata else source.name}: {counted(len(absent), 'image')} without a row and so without "
-                f"{group!r} (e.g. {absent[0]}); add them or take them out of {source.name}"
+                f"{name}: {counted(len(absent), 'image')} without a row, "
+                f"so without {group!r} (e.g. {absent[0]}); add them or take them out of {source.name}"
             )
         found = [values[sample.path].strip() for sample in source.samples]
     else:
@@ -47,9 +48,7 @@ def _join_metadata(path: Path, paths: Sequence[str]) -> Columns:
     table = read_table(path)
     key = next((name for name in JOIN_COLUMNS if name in table.columns), None)
     if key is None:
-        raise DataError(
-            f"{path.name}: no column to join on; expected path or file, found {','.join(table.columns)}"
-        )
+        raise DataError(f"{path.name}: no column to join on; expected path or file, found {','.join(table.columns)}")
     rows: dict[str, tuple[int, dict[str, str]]] = {}
     faults = []
     for line, row in table.rows:
@@ -60,14 +59,12 @@ def _join_metadata(path: Path, paths: Sequence[str]) -> Columns:
     if faults:
         raise faults_error(path.name, faults)
     if not any(place in rows for place in paths):
-        example = next(iter(rows))
+        example, wanted = next(iter(rows)), paths[0] if paths else "class/image.jpg"
         raise DataError(
             f"{path.name}: none of its rows names an image of the data ({example!r} is no such path); "
-            f"column {key!r} must hold paths relative to DATA, such as {paths[0] if paths else 'class/image.jpg'!r}"
+            f"column {key!r} must hold paths relative to DATA, such as {wanted!r}"
         )
-    return {
-        name: {place: row[name] for place, (_, row) in rows.items()} for name in table.columns if name != key
-    }
+    return {name: {place: row[name] for place, (_, row) in rows.items()} for name in table.columns if name != key}
 
 
 def _compile(group: str, columns: Iterable[str]) -> re.Pattern[str]:

@@ -46,6 +46,4 @@ def escape_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-LAYOUT_HINT = (
-    "Expected DATA/<class>/<image>, DATA/{train,val,test}/<class>/<image> or a CSV with columns path,label"
-)
+LAYOUT_HINT = "Expected DATA/<class>/<image>, DATA/{train,val,test}/<class>/<image> or a CSV with columns path,label"

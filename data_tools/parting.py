@@ -18,11 +18,7 @@ def part_records(records: Sequence[Record], settings: DatasetSettings) -> tuple[
     both = {TEST: settings.test_fraction, VAL: settings.val_fraction}
     shares = f"test {_percent(both[TEST])}, val {_percent(both[VAL])}, train the rest (seed {settings.seed})"
     if settings.resplit or given <= {TRAIN}:
-        reason = (
-            "the given splits were ignored"
-            if settings.resplit and given
-            else "the data bring no held-out part"
-        )
+        reason = "the given splits were ignored" if settings.resplit and given else "the data bring no held-out part"
         bare = [_with_split(record, "") for record in records]
         return _cut(bare, both, settings.seed), f"{reason}; cut anew by group and class: {shares}"
     if given == set(SPLITS):
@@ -41,9 +37,7 @@ def part_records(records: Sequence[Record], settings: DatasetSettings) -> tuple[
 
 def _cut(records: Sequence[Record], fractions: Mapping[str, float], seed: int) -> list[Record]:
     """Cut the usable images that no given part holds back."""
-    places = [
-        place for place, record in enumerate(records) if record.is_ok and record.sample.split in ("", TRAIN)
-    ]
+    places = [place for place, record in enumerate(records) if record.is_ok and record.sample.split in ("", TRAIN)]
     free = [records[place] for place in places]
     units = join_units([record.sample.group for record in free], [record.probe.sha256 for record in free])
     parts = cut_parts([record.sample.label for record in free], units, fractions, seed)

@@ -77,7 +77,7 @@ def build_evaluation_pipeline(preprocessing: Preprocessing) -> Pipeline:
 
 
 def build_training_pipeline(preset: Preset, preprocessing: Preprocessing) -> Pipeline:
-    """A seeded augmentation: `none` (the evaluation geometry), `light` (crop, flip), `standard` (and colour)."""
+    """A seeded augmentation: `none` (evaluation geometry), `light` (crop, flip), `standard` (and colour)."""
     if preset == "none":
         return build_evaluation_pipeline(preprocessing)
     albumentations = _import_albumentations()
@@ -156,9 +156,7 @@ def _assemble(
     name: str, preprocessing: Preprocessing, geometry: Callable[[Pixels], Pixels], transforms: list[Any]
 ) -> Pipeline:
     albumentations = _import_albumentations()
-    normalise = albumentations.Normalize(
-        mean=preprocessing.mean, std=preprocessing.std, max_pixel_value=255.0
-    )
+    normalise = albumentations.Normalize(mean=preprocessing.mean, std=preprocessing.std, max_pixel_value=255.0)
     compose = albumentations.Compose([*transforms, normalise])
     return Pipeline(_describe(name, preprocessing, compose), geometry, compose)
 

@@ -39,9 +39,7 @@ def scan_folder(folder: Path) -> Source:
         for entry in _entries(part, left):
             if _is_folder(entry, root, left):
                 if not is_text(entry.name):
-                    raise DataError(
-                        f"{escape_name(entry.path)}: a class name must be valid UTF-8; rename the folder"
-                    )
+                    raise DataError(f"{escape_name(entry.path)}: a class name must be valid UTF-8; rename the folder")
                 labels.add(entry.name)
                 samples += _scan_class(Path(entry.path), entry.name, split, root, left)
             elif has_image_suffix(entry.name):
@@ -60,13 +58,9 @@ def scan_folder(folder: Path) -> Source:
 def _find_parts(root: Path, left: _Leftovers) -> tuple[list[tuple[Path, str]], list[Path]]:
     """The folders that hold class folders, with their split, and the folders that are left out."""
     folders = [
-        Path(entry.path)
-        for entry in _listing(root, left)
-        if not is_junk(entry.name) and _leads_to_folder(entry)
+        Path(entry.path) for entry in _listing(root, left) if not is_junk(entry.name) and _leads_to_folder(entry)
     ]
-    named = [
-        (path, split) for path in folders if (split := split_named(path.name)) and _holds_folders_only(path)
-    ]
+    named = [(path, split) for path in folders if (split := split_named(path.name)) and _holds_folders_only(path)]
     if not named:
         return [(root, "")], []
     if TRAIN not in (split for _, split in named):
@@ -162,23 +156,15 @@ def _relative(path: str, root: Path) -> str:
 
 def _tell_leftovers(left: _Leftovers) -> list[Finding]:
     findings = [Finding("odd_file", WARNING, "", "", text) for text in left.unlistable]
-    findings += [
-        Finding("odd_file", NOTE, escape_name(path), "", "linked folder; not entered") for path in left.links
-    ]
+    findings += [Finding("odd_file", NOTE, escape_name(path), "", "linked folder; not entered") for path in left.links]
     if left.junk:
         findings.append(
-            Finding(
-                "odd_file", NOTE, "", "", f"{counted(left.junk, 'file')} ignored: hidden, or left by a system"
-            )
+            Finding("odd_file", NOTE, "", "", f"{counted(left.junk, 'file')} ignored: hidden, or left by a system")
         )
     if left.other_suffixes:
-        kinds = ", ".join(
-            f"{escape_name(kind)} {count}" for kind, count in sorted(left.other_suffixes.items())
-        )
+        kinds = ", ".join(f"{escape_name(kind)} {count}" for kind, count in sorted(left.other_suffixes.items()))
         count = left.other_suffixes.total()
-        findings.append(
-            Finding("odd_file", NOTE, "", "", f"{counted(count, 'file')} ignored: no images ({kinds})")
-        )
+        findings.append(Finding("odd_file", NOTE, "", "", f"{counted(count, 'file')} ignored: no images ({kinds})"))
     if left.outside_classes:
         count = len(left.outside_classes)
         text = f"{counted(count, 'file')} ignored: images outside every class folder"
@@ -188,16 +174,14 @@ def _tell_leftovers(left: _Leftovers) -> list[Finding]:
 
 def _tell_ignored(folder: Path, root: Path) -> Finding:
     count = sum(has_image_suffix(name) for _, _, names in os.walk(folder) for name in names)
-    text = f"{counted(count, 'image')} left out: only {', '.join(SPLITS)} and their synonyms are read beside each other"
+    text = f"{counted(count, 'image')} left out: only {', '.join(SPLITS)} and their synonyms are read"
     return Finding("ignored_folder", NOTE, escape_name(_relative(str(folder), root)), "", text)
 
 
 def _no_classes_message(folder: Path, left: _Leftovers) -> str:
     name = folder.name or str(folder)
     if left.outside_classes:
-        return (
-            f"{name}/ holds {counted(len(left.outside_classes), 'image')} but no class folders. {LAYOUT_HINT}"
-        )
+        return f"{name}/ holds {counted(len(left.outside_classes), 'image')} but no class folders. {LAYOUT_HINT}"
     if left.unlistable:
         return left.unlistable[0]
     return f"{name}/ holds no class folders and no images. {LAYOUT_HINT}"

@@ -37,9 +37,7 @@ class _Deal:
         return sum(self.wanted[label][part] - self.there[label, part] for label in counts)
 
     def fits(self, counts: Counter[str], part: str) -> bool:
-        return all(
-            self.there[label, part] + count <= self.wanted[label][part] for label, count in counts.items()
-        )
+        return all(self.there[label, part] + count <= self.wanted[label][part] for label, count in counts.items())
 
     def harm(self, counts: Counter[str], part: str) -> float:
         """How much the squared distance from the wanted numbers grows, each class relative to its size."""
@@ -75,9 +73,7 @@ def join_units(groups: Sequence[str], digests: Sequence[str]) -> list[int]:
     return [numbers.setdefault(find(item), len(numbers)) for item in range(len(parent))]
 
 
-def cut_parts(
-    labels: Sequence[str], units: Sequence[int], fractions: Mapping[str, float], seed: int
-) -> list[str]:
+def cut_parts(labels: Sequence[str], units: Sequence[int], fractions: Mapping[str, float], seed: int) -> list[str]:
     """The part of every image: `fractions` give test and/or val their share, train takes the rest.
 
     Deterministic in (labels, units, fractions, seed); sort the images first for a cut that does not depend

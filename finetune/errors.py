@@ -26,7 +26,7 @@ class FreezeError(InputError):
     """A freeze policy that does not fit its backbone."""
 
 
-class EnvironmentFault(TailtuneError):
+class EnvironmentFault(TailtuneError):  # noqa: N818, EnvironmentError is a builtin
     """The machine lacks what the run needs: network, disk space, a permission."""
 
     exit_code = 4

@@ -25,7 +25,9 @@ def write_bytes(path: Path, content: bytes) -> None:
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise EnvironmentFault(f"{path} cannot be written: {error.strerror}. Free the disk or choose another --out.") from error
+        raise EnvironmentFault(
+            f"{path} cannot be written: {error.strerror}. Free the disk or choose another --out."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,14 +9,7 @@ from pydantic_core import ErrorDetails
 from recipes.nearest import nearest
 from recipes.schema import Recipe
 
-_KINDS = {
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    str: "text",
-    list: "a list",
-    dict: "a mapping",
-}
+_LIKE_A_KEY = 0.65
 _WANTED = {
     "bool_type": "must be true or false",
     "float_type": "must be a number",
@@ -47,15 +40,15 @@ def key_path(location: Sequence[int | str]) -> str:
 
 
 def describe(value: object) -> str:
-    """A value as short as a message needs it, with its kind where that could be mistaken."""
+    """A value as short as a message needs it."""
     if value is None:
         return "nothing (null)"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, Mapping)):
-        return f"{_KINDS[list] if isinstance(value, list) else _KINDS[dict]} of {len(value)}"
+        return f"a {'list' if isinstance(value, list) else 'mapping'} of {len(value)}"
     if isinstance(value, (int, float)):
-        return f"{value:g}" if isinstance(value, float) or abs(value) >= 1e15 else str(value)
+        return "a number past 64 bits" if isinstance(value, int) and value.bit_length() > 64 else str(value)
     text = str(value)
     short = text if len(text) <= 40 else text[:40] + "…"
     return repr(short) if isinstance(value, str) else f"{short} ({type(value).__name__})"
@@ -69,6 +62,8 @@ def _explain(fault: ErrorDetails) -> str:
     kind, seen, context = fault["type"], fault["input"], fault.get("ctx", {})
     if kind == "extra_forbidden":
         return explain_unknown_key([str(part) for part in fault["loc"]])
+    if kind == "invalid_key":
+        return "a key must be text; put it in quotes"
     if kind == "value_error":
         return str(context["error"])
     if kind == "string_type":
@@ -88,17 +83,17 @@ def _explain_choice(seen: Any, expected: str) -> str:
 
 
 def _readable(context: Mapping[str, Any]) -> dict[str, str]:
-    return {name: describe(value) for name, value in context.items()}
+    return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in context.items()}
 
 
 def explain_unknown_key(path: Sequence[str]) -> str:
     """What an unknown key was probably meant to be: one of its section, or one of another section."""
     sections = _sections()
     here = sections.get(path[0], []) if len(path) > 1 else list(Recipe.model_fields)
-    meant = nearest(path[-1], here)
+    meant = nearest(path[-1], here, _LIKE_A_KEY)
     if meant is None:
         owners = {key: f"{section}.{key}" for section, keys in sections.items() for key in keys}
-        elsewhere = nearest(path[-1], owners)
+        elsewhere = nearest(path[-1], owners, _LIKE_A_KEY)
         meant = owners[elsewhere] if elsewhere else None
     return f"unknown key; did you mean {meant!r}?" if meant else f"unknown key; known here: {', '.join(here)}"
 

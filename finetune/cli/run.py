@@ -32,6 +32,12 @@ def command(data: Path, out: Path | None, overwrite: bool, dry_run: bool, **opti
         display.show_plan(console, made.backbone, made.plan, made.cut)
         return
     result = run(
-        data, recipe, out, overwrite=overwrite, command=["finetune", *sys.argv[1:]], track=track, say=console.print
+        data,
+        recipe,
+        out,
+        overwrite=overwrite,
+        command=["finetune", *sys.argv[1:]],
+        track=track,
+        say=console.print,
     )
     display.show_result(console, result)

@@ -29,15 +29,11 @@ def find_cautions(
     if uncalled:
         sentences.append(f"The model never answered {_names(uncalled)}.")
     if small:
-        sentences.append(
-            f"Fewer than {_SMALL_CLASS} images to judge {_names(small)} by: expect very wide intervals."
-        )
+        sentences.append(f"Fewer than {_SMALL_CLASS} images to judge {_names(small)} by: expect very wide intervals.")
     if groups < _FEW_GROUPS:
         whole = "one group" if groups == 1 else f"{groups} groups"
         sentences.append(f"The images come from {whole}: intervals say little about new groups.")
-    elif (
-        few := [name for name, n in zip(labels, groups_per_class, strict=True) if n == 1]
-    ) and groups < images.sum():
+    elif (few := [name for name, n in zip(labels, groups_per_class, strict=True) if n == 1]) and groups < images.sum():
         sentences.append(f"All images of {_names(few)} come from one group.")
     if groups < images.sum():
         sentences.append(

@@ -40,7 +40,8 @@ class Split:
 
     outcomes: Outcomes
     scores: Floats | None  # (images, classes)
-    groups_per_class: Floats
+    groups_per_class: Floats  # groups with an image of each class
+    groups_of_rest: Floats  # groups with an image of another class
     labels: tuple[str, ...]
     confidence: float
 
@@ -95,8 +96,10 @@ def read_split(predictions: pd.DataFrame, labels: tuple[str, ...], split: str, c
     scores = None if missing else rows[columns].to_numpy(dtype=np.float64)
     pairs = np.unique(np.stack([group, truth]), axis=1)
     groups_per_class = np.bincount(pairs[1], minlength=len(labels)).astype(np.float64)
+    is_pure = np.bincount(pairs[0], minlength=groups)[pairs[0]] == 1
+    groups_of_rest = groups - np.bincount(pairs[1][is_pure], minlength=len(labels)).astype(np.float64)
     outcomes = Outcomes(truth, predicted, group.astype(np.int64), len(labels), groups)
-    return Split(outcomes, scores, groups_per_class, labels, confidence)
+    return Split(outcomes, scores, groups_per_class, groups_of_rest, labels, confidence)
 
 
 def _to_targets(rows: pd.DataFrame, column: str, labels: tuple[str, ...]) -> NDArray[np.int64]:
@@ -136,13 +139,11 @@ def _evaluate_classes(
     return per_class, (areas, areas_without)
 
 
-def _evaluate_overall(
-    part: Split, counts: Counts, without: Counts, areas: tuple[Floats, Floats]
-) -> dict[str, Metric]:
+def _evaluate_overall(part: Split, counts: Counts, without: Counts, areas: tuple[Floats, Floats]) -> dict[str, Metric]:
     groups, over = part.groups_per_class, counting.mean_over_classes
     even = _even_size(groups[groups > 0])
     f1_size = _even_size(np.maximum(groups[np.isfinite(counting.f1(counts))], 1))
-    sides = np.minimum(groups, part.outcomes.groups - groups)[np.isfinite(areas[0])]
+    sides = np.minimum(groups, part.groups_of_rest)[np.isfinite(areas[0])]
     area_size = float(np.min(sides)) if 0 < len(sides) <= 2 else _even_size(np.maximum(sides, 1))
     constant = "only one class occurs among the labels or among the predictions"
     one_class = _NO_SCORES if part.scores is None else "no class has images on both sides"
@@ -196,23 +197,18 @@ def _f1(part: Split, counts: Counts, k: int, variance: float) -> Metric:
     size = effective_size(share, variance, float(union), groups, independent, part.confidence)
     low, high = clopper_pearson(share * size, size, part.confidence)
     value = float(2 * hits / (counts.images[k] + counts.calls[k]))
-    return Metric(
-        value, min(2 * low / (1 + low), value), max(2 * high / (1 + high), value), "jackknife", size
-    )
+    return Metric(value, min(2 * low / (1 + low), value), max(2 * high / (1 + high), value), "jackknife", size)
 
 
 def _roc_auc(part: Split, k: int) -> tuple[Metric, float, Floats]:
     outcomes = part.outcomes
     positive = outcomes.truth == k
     if part.scores is None or positive.all() or not positive.any():
-        reason = (
-            _NO_SCORES if part.scores is None else "every image is of this class" if positive.all() else ""
-        )
+        reason = _NO_SCORES if part.scores is None else "every image is of this class" if positive.all() else ""
         nothing = np.full(outcomes.groups, np.nan)
         return undefined(reason or "no image is of this class"), float("nan"), nothing
     area, without = ranking.roc_auc(positive, part.scores[:, k], outcomes.group, outcomes.groups)
-    negatives = len(np.unique(outcomes.group[~positive]))
-    smaller = min(part.groups_per_class[k], float(negatives))
+    smaller = float(min(part.groups_per_class[k], part.groups_of_rest[k]))
     return _jackknifed(part, area, without, smaller, ""), area, without
 
 
@@ -256,9 +252,7 @@ def _mean_loss(part: Split, losses: Floats) -> Metric:
     without = probabilities.mean_without_each_group(losses, outcomes.group, outcomes.groups)
     bounds = student_interval(value, float(jackknife_variance(without)), outcomes.groups, part.confidence)
     if bounds is None:
-        return Metric(
-            value, None, None, "jackknife", None, "the groups are too few or too alike for an interval"
-        )
+        return Metric(value, None, None, "jackknife", None, "the groups are too few or too alike for an interval")
     return Metric(value, *bounds, "jackknife", float(outcomes.groups))
 
 

@@ -54,9 +54,7 @@ def effective_size(
     return independent * min(ratio, 1.0) ** 2
 
 
-def student_interval(
-    value: float, variance: float, groups: int, confidence: float
-) -> tuple[float, float] | None:
+def student_interval(value: float, variance: float, groups: int, confidence: float) -> tuple[float, float] | None:
     """value +- t * standard error, cut at 0; None where the groups do not differ or are fewer than two."""
     if groups < 2 or not math.isfinite(variance) or variance <= _NO_VARIANCE:
         return None

@@ -23,9 +23,7 @@ def score_column(label: str) -> str:
 
 def labels_of(predictions: pd.DataFrame) -> tuple[str, ...]:
     """Classes of a table: those of its score columns, in their order, or else those that its rows name, sorted."""
-    scored = tuple(
-        str(c)[len(SCORE_PREFIX) :] for c in predictions.columns if str(c).startswith(SCORE_PREFIX)
-    )
+    scored = tuple(str(c)[len(SCORE_PREFIX) :] for c in predictions.columns if str(c).startswith(SCORE_PREFIX))
     return scored or tuple(sorted({*predictions[LABEL].astype(str), *predictions[PREDICTED].astype(str)}))
 
 
@@ -55,7 +53,7 @@ def normalise_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
     for column in predictions.columns:
         values = predictions[column]
         if str(column).startswith(SCORE_PREFIX) and values.dtype != np.float64:
-            changed[column] = np.array([float(str(value)) for value in values])
+            changed[column] = np.array([float(str(value)) for value in values.to_numpy()])
     return _complete(predictions.assign(**changed).reset_index(drop=True))
 
 
@@ -88,9 +86,7 @@ def _check_header(header: Sequence[str], path: Path) -> None:
             "A predictions table has the columns path,label,group,split,predicted,score_<class>."
         )
     repeated = (
-        sorted({column for column in header if header.count(column) > 1})
-        if len(set(header)) < len(header)
-        else []
+        sorted({column for column in header if header.count(column) > 1}) if len(set(header)) < len(header) else []
     )
     if repeated:
         raise InputError(f"{path}: the column {repeated[0]!r} stands twice in the header.")
@@ -98,9 +94,7 @@ def _check_header(header: Sequence[str], path: Path) -> None:
         raise InputError(f"{path}: a column 'score_' names no class.")
 
 
-def _read_columns(
-    rows: Iterator[tuple[int, list[str]]], header: list[str], path: Path
-) -> dict[str, list[object]]:
+def _read_columns(rows: Iterator[tuple[int, list[str]]], header: list[str], path: Path) -> dict[str, list[object]]:
     columns: dict[str, list[object]] = {column: [] for column in header}
     faults: list[str] = []
     is_score = [column.startswith(SCORE_PREFIX) for column in header]

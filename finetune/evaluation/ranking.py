@@ -45,9 +45,7 @@ def average_precision(positive: Bools, scores: Floats, group: Ints, groups: int)
     above_all = len(scores) - np.searchsorted(np.sort(scores), hit_scores, side="left")
     above_hits = hits - np.searchsorted(hit_scores, hit_scores, side="left")
     whole = float((above_hits / above_all).mean())
-    reach = np.searchsorted(
-        hit_scores, scores, side="right"
-    )  # positives scored at most as high as each image
+    reach = np.searchsorted(hit_scores, scores, side="right")  # positives scored at most as high as each image
     own = np.bincount(group[positive], minlength=groups).astype(np.float64)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(groups + 1))

@@ -35,7 +35,9 @@ class StoredSource:
         for start in range(0, len(order), batch_size):
             chosen = np.asarray(order[start : start + batch_size])
             view = np.asarray(views[start : start + batch_size]) % stored
-            batch = tuple(torch.from_numpy(array[chosen, view].astype(np.float32)).to(self.device) for array in self.features)
+            batch = tuple(
+                torch.from_numpy(array[chosen, view].astype(np.float32)).to(self.device) for array in self.features
+            )
             yield batch, self.targets[chosen].to(self.device)
 
 

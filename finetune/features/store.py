@@ -140,7 +140,10 @@ def _write_arrays(folder: Path, identity: StoreIdentity, batches: Iterator[tuple
     done = 0
     for features in batches:
         for array, feature in zip(arrays, features, strict=True):
-            array[done : done + len(feature)] = feature.to(_torch_dtype(identity.dtype)).numpy()
+            stored = feature.to(_torch_dtype(identity.dtype))
+            if not stored.isfinite().all() and feature.isfinite().all():
+                raise EnvironmentFault("Features are too large for fp16; use --set cache.dtype=fp32.")
+            array[done : done + len(feature)] = stored.numpy()
         done += len(features[0])
     for array in arrays:
         array.flush()

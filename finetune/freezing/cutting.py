@@ -104,5 +104,3 @@ def _restored_buffers(model: nn.Module) -> Iterator[None]:
     finally:
         for name, buffer in model.named_buffers():
             buffer.copy_(before[name])
-
-

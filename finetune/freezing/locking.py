@@ -31,10 +31,13 @@ def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:
 
 def frozen_digest(model: nn.Module, plan: FreezePlan) -> str:
     """sha256 over name, type, shape and bytes of every frozen parameter and buffer, in order of name."""
-    state = {**dict(model.named_parameters(remove_duplicate=False)), **dict(model.named_buffers(remove_duplicate=False))}
+    state = {
+        **dict(model.named_parameters(remove_duplicate=False)),
+        **dict(model.named_buffers(remove_duplicate=False)),
+    }
     digest = hashlib.sha256()
     for name in sorted(plan.frozen_parameters | plan.frozen_buffers):
         tensor = state[name].detach().cpu().contiguous()
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

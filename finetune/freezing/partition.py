@@ -13,8 +13,9 @@ from finetune.errors import FreezeError
 from finetune.freezing.planning import FreezePlan
 from finetune.freezing.tracing import target_module
 
-_RANDOM_NAMES = ("rand", "randn", "randint", "randperm", "rand_like", "randn_like", "bernoulli", "multinomial", "normal_",
-                 "uniform_", "bernoulli_")  # fmt: skip
+_RANDOM_NAMES = frozenset(
+    "rand randn randint randperm rand_like randn_like bernoulli bernoulli_ multinomial normal_ uniform_".split()
+)
 
 
 def crossing_nodes(traced: fx.GraphModule, plan: FreezePlan) -> list[fx.Node]:
@@ -68,24 +69,26 @@ def _is_random(node: fx.Node) -> bool:
     return name == "scaled_dot_product_attention" and bool(node.kwargs.get("dropout_p", 0.0))
 
 
-def split_graph(traced: fx.GraphModule, crossing: Iterable[fx.Node], example: Tensor) -> tuple[fx.GraphModule, fx.GraphModule]:
+def split_graph(
+    traced: fx.GraphModule, crossing: Iterable[fx.Node], example: Tensor
+) -> tuple[fx.GraphModule, fx.GraphModule]:
     """Two graph modules over the modules of `traced`: image -> features, features -> logits.
 
     Numbers that cross (sizes) are no features: those that do not change with the batch become
     constants, those that grow with it are read off the first feature.
     """
     values = _crossing_values(traced, list(crossing), example)
-    tensors = [node for node, (value, _) in values.items() if isinstance(value, Tensor)]
+    tensors = {node: value for node, (value, _) in values.items() if isinstance(value, Tensor)}
     if not tensors:
         raise FreezeError("nothing but numbers would cross the cut")
-    for node in tensors:
-        if values[node][0].shape[:1] != example.shape[:1]:
+    for node, value in tensors.items():
+        if value.shape[:1] != example.shape[:1]:
             raise FreezeError(f"the value {node.name} that would cross the cut has no batch dimension in front")
-    return _trunk_graph(traced, tensors), _tail_graph(traced, tensors, values)
+    return _trunk_graph(traced, list(tensors)), _tail_graph(traced, list(tensors), values)
 
 
 def _trunk_graph(traced: fx.GraphModule, tensors: list[fx.Node]) -> fx.GraphModule:
-    graph, copies = fx.Graph(), {}
+    graph, copies = fx.Graph(), dict[fx.Node, Any]()
     for node in traced.graph.nodes:
         if node.op == "output":
             break
@@ -98,7 +101,7 @@ def _trunk_graph(traced: fx.GraphModule, tensors: list[fx.Node]) -> fx.GraphModu
 def _tail_graph(
     traced: fx.GraphModule, tensors: list[fx.Node], values: dict[fx.Node, tuple[object, object]]
 ) -> fx.GraphModule:
-    graph, copies = fx.Graph(), {}
+    graph, copies = fx.Graph(), dict[fx.Node, Any]()
     for index, node in enumerate(tensors):
         copies[node] = graph.placeholder(f"feature_{index}")
     first = copies[tensors[0]]

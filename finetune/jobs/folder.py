@@ -16,7 +16,17 @@ from recipes import Recipe
 if TYPE_CHECKING:
     from finetune.jobs.planning import Preview
 
-_PACKAGES = ("tailtune", "torch", "torchvision", "timm", "scikit-learn", "pandas", "numpy", "albumentations", "pillow")
+_PACKAGES = (
+    "tailtune",
+    "torch",
+    "torchvision",
+    "timm",
+    "scikit-learn",
+    "pandas",
+    "numpy",
+    "albumentations",
+    "pillow",
+)
 _MARK = "recipe.yaml"
 
 

@@ -50,7 +50,7 @@ def count_macs(backbone: Backbone) -> dict[str, int]:
     """Multiply-adds of one image by stage: convolutions, matrix products and attention."""
     model = backbone.model
     image = torch.zeros(1, 3, backbone.preprocessing.height, backbone.preprocessing.width)
-    counter = FlopCounterMode(model, display=False)
+    counter = FlopCounterMode(display=False)
     device = next(model.parameters()).device
     with torch.no_grad(), counter:
         model.eval()(image.to(device))
@@ -70,5 +70,3 @@ def _exclusive(inclusive: dict[str, int], root: str) -> dict[str, int]:
         if parents:
             result[max(parents, key=len)] -= count
     return result
-
-

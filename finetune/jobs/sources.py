@@ -62,7 +62,8 @@ class _Kitchen:
         stored = self.store.open(identity)
         if stored is None:
             stored = self.store.build(
-                identity, run_trunk(trunk, images, device, label=f"trunk, {split}", track=self.track, watch=self.watch)
+                identity,
+                run_trunk(trunk, images, device, label=f"trunk, {split}", track=self.track, watch=self.watch),
             )
         else:
             self.say(f"Features of the {split} part were found in the store; no image was decoded for them.")

@@ -38,9 +38,7 @@ def draw_figures(evaluation: Evaluation, part: Split, history: pd.DataFrame | No
     """Every figure that the data allow, by name."""
     drawn = {"confusion_matrix": draw_confusion(evaluation)}
     if part.scores is not None:
-        drawn["roc"] = _draw_curves(
-            part, _roc_points, "share of other images called so", "share found (recall)"
-        )
+        drawn["roc"] = _draw_curves(part, _roc_points, "share of other images called so", "share found (recall)")
         drawn["precision_recall"] = _draw_curves(part, _precision_points, "share found (recall)", "precision")
         if are_probabilities(part.scores):
             drawn["reliability"] = draw_reliability(part.scores.max(axis=1), part)
@@ -139,19 +137,13 @@ def _draw_curves(
                 colour = _PALETTE[k % len(_PALETTE)]
                 axes.plot(x, y, style, color=colour, linewidth=1.8, label=_plain(part.labels[k]))
         if shown:
-            axes.legend(
-                frameon=False, fontsize=8, loc="lower left" if points is _precision_points else "lower right"
-            )
+            axes.legend(frameon=False, fontsize=8, loc="lower left" if points is _precision_points else "lower right")
     else:
         grid = np.linspace(0, 1, 201)
         table = np.stack([np.interp(grid, x, y) for _, x, y in curves])
         quarter, three_quarters = np.quantile(table, [0.25, 0.75], axis=0)
-        axes.fill_between(
-            grid, quarter, three_quarters, color=_ACCENT, alpha=0.18, linewidth=0, label="middle half"
-        )
-        axes.plot(
-            grid, table.mean(axis=0), color=_ACCENT, linewidth=2, label=f"mean of {len(drawable)} classes"
-        )
+        axes.fill_between(grid, quarter, three_quarters, color=_ACCENT, alpha=0.18, linewidth=0, label="middle half")
+        axes.plot(grid, table.mean(axis=0), color=_ACCENT, linewidth=2, label=f"mean of {len(drawable)} classes")
         axes.legend(frameon=False, fontsize=8)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)

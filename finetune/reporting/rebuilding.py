@@ -65,9 +65,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except ValueError as error:
-        raise InputError(
-            f"{path} is not JSON ({error}); the run is damaged. Remove the file to go on."
-        ) from error
+        raise InputError(f"{path} is not JSON ({error}); the run is damaged. Remove the file to go on.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no JSON object; the run is damaged. Remove the file to go on.")
     return content
@@ -79,6 +77,4 @@ def _read_table(path: Path) -> pd.DataFrame | None:
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(
-            f"{path} is not a table ({error}); the run is damaged. Remove the file to go on."
-        ) from error
+        raise InputError(f"{path} is not a table ({error}); the run is damaged. Remove the file to go on.") from error

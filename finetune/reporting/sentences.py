@@ -29,9 +29,7 @@ def class_sentence(evaluation: Evaluation, k: int, confidence: float) -> str:
     sentence = f"misses {missed} of {support} {label} ({percent(missed / support)} %, {interval})"
     others = np.where(np.arange(len(row)) == k, 0, row)
     taken_for = int(others.argmax())
-    how = (
-        "all" if others[taken_for] == missed else "mostly" if 2 * others[taken_for] > missed else "most often"
-    )
+    how = "all" if others[taken_for] == missed else "mostly" if 2 * others[taken_for] > missed else "most often"
     return f"{sentence}, {'' if how == 'all' and missed == 1 else how + ' '}as {evaluation.labels[taken_for]}"
 
 
@@ -43,9 +41,7 @@ def answer_sentence(evaluation: Evaluation, k: int, confidence: float) -> str:
         return f"The model never answered {label}."
     right = int(evaluation.confusion_matrix[k, k])
     metric = evaluation.per_class[label]["precision"]
-    interval = (
-        f"{percent(confidence)} % interval {percent(metric.low or 0.0)} to {percent(metric.high or 0.0)} %"
-    )
+    interval = f"{percent(confidence)} % interval {percent(metric.low or 0.0)} to {percent(metric.high or 0.0)} %"
     return f"When it answers {label}, it is right {right} times of {calls} ({percent(right / calls)} %, {interval})."
 
 

@@ -57,9 +57,7 @@ class Bar:
         """None for a metric without an interval."""
         if metric.value is None or metric.low is None or metric.high is None:
             return None
-        return cls(
-            f"{100 * metric.low:.2f}", f"{100 * (metric.high - metric.low):.2f}", f"{99 * metric.value:.2f}"
-        )
+        return cls(f"{100 * metric.low:.2f}", f"{100 * (metric.high - metric.low):.2f}", f"{99 * metric.value:.2f}")
 
 
 @dataclass(frozen=True)
@@ -205,7 +203,5 @@ def facts(environment: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             lines += [(f"{key}: {name}", str(inner)) for name, inner in value.items()]
         elif value not in (None, "", [], ()):
-            lines.append(
-                (str(key), " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
-            )
+            lines.append((str(key), " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)))
     return lines

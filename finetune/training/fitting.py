@@ -19,12 +19,20 @@ from finetune.training.predicting import predict_logits
 from finetune.training.schedule import learning_rate_at
 from recipes import TrainSettings
 
-HISTORY_COLUMNS = ("phase", "epoch", "learning_rate", "train_loss", "val_loss", "val_balanced_accuracy", "seconds")
+HISTORY_COLUMNS = (
+    "phase",
+    "epoch",
+    "learning_rate",
+    "train_loss",
+    "val_loss",
+    "val_balanced_accuracy",
+    "seconds",
+)
 
 
 @dataclass(frozen=True)
 class TailData:
-    """What the tail learns from and is chosen by; `val` is absent where the data are too few, `head` names the new modules."""
+    """What the tail learns from and is chosen by; `val` may be absent, `head` names the new modules."""
 
     train: FeatureSource
     val: FeatureSource | None
@@ -50,9 +58,18 @@ class _Best:
 
 
 def fit_tail(
-    model: nn.Module, cut: Cut, data: TailData, settings: TrainSettings, seed: int, *, track: Track = untracked
+    model: nn.Module,
+    cut: Cut,
+    data: TailData,
+    settings: TrainSettings,
+    seed: int,
+    *,
+    track: Track = untracked,
 ) -> FittedTail:
     """Train what `model` leaves unlocked, in place, and keep the best epoch on validation.
+
+    Training ends early when neither balanced accuracy nor loss on validation has become better
+    for `patience` epochs.
 
     Order, dropout and views are functions of (seed, epoch). The global random state is left as it was.
 
@@ -61,6 +78,7 @@ def fit_tail(
     optimizer = make_optimizer(model, settings.weight_decay, data.head, settings.head_factor)
     weights = class_weights(data.train.targets, data.classes) if settings.class_balance == "loss" else None
     best, rows = _Best(), []
+    least_loss, last_gain = float("inf"), 0
     for epoch in track(range(1, settings.epochs + 1), "tail", settings.epochs):
         started = perf_counter()
         rate, train_loss = _train_epoch(cut.train_tail, data.train, optimizer, weights, settings, seed, epoch)
@@ -68,8 +86,10 @@ def fit_tail(
         rows.append((0, epoch, rate, train_loss, val_loss, val_accuracy, perf_counter() - started))
         rank = (val_accuracy, -val_loss) if data.val else (float(epoch), 0.0)
         if rank > best.rank:
-            best = _Best(epoch, rank, _learned_state(model))
-        if data.val and settings.patience is not None and epoch - best.epoch >= settings.patience:
+            best, last_gain = _Best(epoch, rank, _learned_state(model)), epoch
+        if val_loss < least_loss:
+            least_loss, last_gain = val_loss, epoch
+        if data.val and settings.patience is not None and epoch - last_gain >= settings.patience:
             break
     _restore(model, best.state)
     return FittedTail(pd.DataFrame(rows, columns=list(HISTORY_COLUMNS)), best.epoch)

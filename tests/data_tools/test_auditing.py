@@ -45,7 +45,9 @@ def test_an_odd_image_is_named(facts: dict[str, object], check: str, severity: s
 
 def test_a_name_that_means_placeholder_is_told() -> None:
     [finding] = audit_records([*PLENTY, record("cat/imageNotFound.jpg")])
-    assert finding.check == "odd_file" and "placeholder" in finding.detail and "'cat'" in finding.detail
+    assert finding.check == "odd_file"
+    assert "placeholder" in finding.detail
+    assert "'cat'" in finding.detail
 
 
 def test_equal_files_in_one_split_are_a_note() -> None:
@@ -74,9 +76,9 @@ def test_images_without_group_leak_nothing() -> None:
 
 
 def test_unreadable_images_take_no_part_in_other_checks() -> None:
-    assert [
-        one[0] for one in found(record("cat/x.jpg", split="test", sha256="cat/0.jpg", reason="broken"))
-    ] == ["unreadable"]
+    assert [one[0] for one in found(record("cat/x.jpg", split="test", sha256="cat/0.jpg", reason="broken"))] == [
+        "unreadable"
+    ]
 
 
 def test_a_small_class_is_named_with_its_parts() -> None:
@@ -92,13 +94,12 @@ def test_labels_that_differ_in_case_or_space_are_told() -> None:
         for n, one in enumerate(PLENTY[:12])
     ]
     [finding] = audit_records([*PLENTY, *twins])
-    assert finding.check == "label_conflict" and "'Cat', 'cat', 'cat '" in finding.detail
+    assert finding.check == "label_conflict"
+    assert "'Cat', 'cat', 'cat '" in finding.detail
 
 
 def test_modes_and_sizes_are_counted() -> None:
-    details = {
-        one.check: one.detail for one in audit_records([*PLENTY, record("cat/x.jpg", mode="L", width=30)])
-    }
+    details = {one.check: one.detail for one in audit_records([*PLENTY, record("cat/x.jpg", mode="L", width=30)])}
     assert details["mixed_modes"] == "colour modes: RGB 24, L 1; all read as RGB"
     assert details["mixed_sizes"] == "2 sizes, 20 to 30 pixels wide, median 20x20"
 

@@ -28,21 +28,20 @@ def test_a_folder_of_classes_is_cut_in_three(make_folder: Make) -> None:
     assert tuple(data.findings.columns) == FINDING_COLUMNS
     assert data.table["path"].is_monotonic_increasing
     assert data.leakage() == {"duplicates_across_splits": 0, "groups_across_splits": 0}
-    assert len(data.part("val")) == 6 and data.part("val").index[0] == 0
+    assert len(data.part("val")) == 6
+    assert data.part("val").index[0] == 0
 
 
 @pytest.mark.parametrize(("second", "word"), [("val", "stands as test"), ("test", "is kept")])
-def test_the_second_of_two_parts_is_held_out_and_the_audit_says_so(
-    make_folder: Make, second: str, word: str
-) -> None:
-    counts = {
-        f"{part}/{label}": size for part, size in (("train", 20), (second, 5)) for label in ("cat", "dog")
-    }
+def test_the_second_of_two_parts_is_held_out_and_the_audit_says_so(make_folder: Make, second: str, word: str) -> None:
+    counts = {f"{part}/{label}": size for part, size in (("train", 20), (second, 5)) for label in ("cat", "dog")}
     data = prepare_dataset(make_folder(counts), DatasetSettings())
     assert splits(data.table) == {"train": 34, "test": 10, "val": 6}
     assert set(data.part("test")["path"].str.split("/").str[0]) == {second}
     told = data.findings[data.findings["check"] == "split_rule"]["detail"].item()
-    assert told == data.held_out_note and word in told and "fresh val part" in told
+    assert told == data.held_out_note
+    assert word in told
+    assert "fresh val part" in told
 
 
 def test_three_given_parts_are_kept(make_folder: Make) -> None:
@@ -91,9 +90,7 @@ def test_given_parts_that_share_a_file_stop_the_run_unless_allowed(make_folder: 
 
 def test_given_parts_that_share_a_group_stop_the_run(make_folder: Make) -> None:
     folder = make_folder({f"{part}/{label}": 4 for part in ("train", "test") for label in ("cat", "dog")})
-    with pytest.raises(
-        DataError, match=r"group_leakage: 4 groups .* --resplit --group '\(\\d\)\\\.png', or go on"
-    ):
+    with pytest.raises(DataError, match=r"group_leakage: 4 groups .* --resplit --group '\(\\d\)\\\.png', or go on"):
         prepare_dataset(folder, DatasetSettings(group=r"(\d)\.png"))
 
 
@@ -112,9 +109,7 @@ def test_given_parts_that_share_a_group_stop_the_run(make_folder: Make) -> None:
         ({}, "no such folder or file"),
     ],
 )
-def test_unusable_folders_are_refused_in_one_line(
-    make_folder: Make, counts: dict[str, int], message: str
-) -> None:
+def test_unusable_folders_are_refused_in_one_line(make_folder: Make, counts: dict[str, int], message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
         prepare_dataset(make_folder(counts), DatasetSettings())
     assert "\n" not in str(caught.value)
@@ -123,9 +118,7 @@ def test_unusable_folders_are_refused_in_one_line(
 def test_a_class_that_loses_all_images_is_named(make_folder: Make) -> None:
     folder = make_folder({"cat": 3, "dog": 1})
     (folder / "dog/0.png").write_bytes(b"no image")
-    with pytest.raises(
-        DataError, match=r"class 'dog' has no usable image \(1 unreadable, such as dog/0.png\)"
-    ):
+    with pytest.raises(DataError, match=r"class 'dog' has no usable image \(1 unreadable, such as dog/0.png\)"):
         prepare_dataset(folder, DatasetSettings())
 
 
@@ -177,8 +170,10 @@ def test_the_table_reads_back_from_csv(make_folder: Make, tmp_path: Path) -> Non
 def test_hymenoptera_names_the_placeholder_and_holds_val_out(shared_data: Path) -> None:
     data = prepare_dataset(shared_data / "hymenoptera", DatasetSettings())
     named = data.findings[data.findings["path"] == "train/ants/imageNotFound.gif"]
-    assert set(named["check"]) == {"odd_file"} and len(named) == 2
-    assert len(data.part("test")) == 153 and len(data.table) == 398
+    assert set(named["check"]) == {"odd_file"}
+    assert len(named) == 2
+    assert len(data.part("test")) == 153
+    assert len(data.table) == 398
 
 
 def test_brain_mri_reads_four_modes_and_keeps_equal_files_together(shared_data: Path) -> None:
@@ -201,9 +196,8 @@ def test_no_patient_of_the_chest_images_is_on_two_sides(shared_data: Path) -> No
     assert data.leakage() == {"duplicates_across_splits": 0, "groups_across_splits": 0}
     assert data.table.groupby("group")["split"].nunique().max() == 1
     shares = data.table["split"].value_counts(normalize=True)
-    assert shares["test"] == pytest.approx(0.25, abs=0.005) and shares["val"] == pytest.approx(
-        0.15, abs=0.005
-    )
+    assert shares["test"] == pytest.approx(0.25, abs=0.005)
+    assert shares["val"] == pytest.approx(0.15, abs=0.005)
 
 
 def test_folders_beside_train_and_test_are_named(shared_data: Path) -> None:
@@ -211,5 +205,6 @@ def test_folders_beside_train_and_test_are_named(shared_data: Path) -> None:
     settings = DatasetSettings(metadata=folder / "metadata.csv", group="source_image")
     data = prepare_dataset(folder, settings)
     [ignored] = data.findings[data.findings["check"] == "ignored_folder"].itertuples()
-    assert ignored.path == "test_simple" and ignored.detail.startswith("71 images")
+    assert ignored.path == "test_simple"
+    assert ignored.detail.startswith("71 images")
     assert data.leakage()["groups_across_splits"] == 0

@@ -27,11 +27,10 @@ def ramp(width: int = 40, height: int = 30) -> Image.Image:
 @pytest.mark.parametrize("mode", ["L", "RGB", "P", "1", "CMYK", "LA", "RGBA"])
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     pixels = read_image(
-        save(tmp_path / "a.tif", ramp().convert(mode))
-        if mode != "P"
-        else save(tmp_path / "a.png", ramp().convert("P"))
+        save(tmp_path / "a.tif", ramp().convert(mode)) if mode != "P" else save(tmp_path / "a.png", ramp().convert("P"))
     )
-    assert pixels.shape == (30, 40, 3) and pixels.dtype == np.uint8
+    assert pixels.shape == (30, 40, 3)
+    assert pixels.dtype == np.uint8
 
 
 def test_transparency_is_composited_on_white(tmp_path: Path) -> None:

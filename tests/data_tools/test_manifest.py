@@ -22,7 +22,8 @@ def manifest(folder: Path, text: str | bytes) -> Path:
 
 
 def test_labels_are_text_and_paths_get_one_spelling(folder: Path) -> None:
-    text = "\ufeffpath,label,group,split\n./1.png,007,p1,train\n2.png,7,p1,Valid\n3.png,NA,,test\n4.png,7.0,p2,train\n"
+    rows = "./1.png,007,p1,train\n2.png,7,p1,Valid\n3.png,NA,,test\n4.png,7.0,p2,train\n"
+    text = "\ufeffpath,label,group,split\n" + rows
     source = read_manifest(manifest(folder, text))
     assert [(one.path, one.label, one.group, one.split) for one in source.samples] == [
         ("1.png", "007", "p1", "train"),
@@ -74,7 +75,8 @@ def test_all_missing_files_are_listed(folder: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_manifest(manifest(folder, "path,label\n1.png,b\n" + rows))
     lines = str(caught.value).splitlines()
-    assert lines[0] == "list.csv has 30 faults" and len(lines) == 31
+    assert lines[0] == "list.csv has 30 faults"
+    assert len(lines) == 31
     assert lines[1].startswith("  line 3: 'gone0.png' is not a file")
 
 

@@ -10,11 +10,7 @@ HEAVY = ("torch", "click", "albumentations", "cv2", "sklearn", "finetune", "reci
 
 def modules_after(statement: str) -> set[str]:
     code = f"{statement}; import sys; print(' '.join(name for name in sys.modules if '.' not in name))"
-    return set(
-        subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True
-        ).stdout.split()
-    )
+    return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
 
 
 def test_importing_the_package_loads_neither_pandas_nor_numpy() -> None:

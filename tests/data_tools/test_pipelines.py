@@ -79,7 +79,9 @@ def test_evaluation_equals_timm_on_real_images(shared_data: Path) -> None:
 @pytest.mark.parametrize("size", [*SIZES, (8000, 2)])
 def test_every_size_comes_out_alike(preset: Any, size: tuple[int, int]) -> None:
     view = build_training_pipeline(preset, BASE)(noise(*size), 1)
-    assert view.shape == (3, 64, 64) and view.dtype == np.float32 and view.flags.c_contiguous
+    assert view.shape == (3, 64, 64)
+    assert view.dtype == np.float32
+    assert view.flags.c_contiguous
     assert np.isfinite(view).all()
 
 
@@ -151,4 +153,5 @@ def test_the_description_tells_all_that_shapes_the_output() -> None:
 def test_sample_seeds_are_stable_and_distinct() -> None:
     assert sample_seed(0, 1, "a") == 1001821612
     seeds = {sample_seed(s, view, f"{n}.png") for s in range(3) for view in range(4) for n in range(50)}
-    assert len(seeds) == 600 and all(0 <= seed < 2**32 for seed in seeds)
+    assert len(seeds) == 600
+    assert all(0 <= seed < 2**32 for seed in seeds)

@@ -34,12 +34,14 @@ def test_folders_beside_the_splits_are_ignored_counted_and_named(make_folder: Ma
     folder = make_folder({"train/cat": 1, "test/cat": 1, "test_simple/cat": 3})
     assert len(scan_folder(folder).samples) == 2
     [(check, path, detail)] = details(folder)
-    assert (check, path) == ("ignored_folder", "test_simple") and detail.startswith("3 images")
+    assert (check, path) == ("ignored_folder", "test_simple")
+    assert detail.startswith("3 images")
 
 
 def test_a_class_that_is_called_train_stays_a_class(make_folder: Make) -> None:
     source = scan_folder(make_folder({"train": 2, "bus": 2}))
-    assert source.labels == ("bus", "train") and {one.split for one in source.samples} == {""}
+    assert source.labels == ("bus", "train")
+    assert {one.split for one in source.samples} == {""}
 
 
 def test_test_without_train_is_refused(make_folder: Make) -> None:

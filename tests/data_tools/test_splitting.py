@@ -10,9 +10,7 @@ from data_tools.splitting import cut_parts, join_units
 
 BOTH = {"test": 0.25, "val": 0.15}
 
-images = st.lists(
-    st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.integers(0, 60)), min_size=1, max_size=120
-)
+images = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.integers(0, 60)), min_size=1, max_size=120)
 
 
 @settings(max_examples=60, deadline=None)
@@ -28,7 +26,8 @@ def test_no_group_and_no_equal_file_is_cut_apart(rows: list[tuple[str, int, int]
             if key:
                 held[key].add(part)
         assert all(len(one) == 1 for one in held.values())
-    assert len(parts) == len(rows) and set(parts) <= {"train", "val", "test"}
+    assert len(parts) == len(rows)
+    assert set(parts) <= {"train", "val", "test"}
     assert parts == cut_parts(labels, join_units(groups, digests), BOTH, seed)
 
 
@@ -72,7 +71,8 @@ def test_three_groups_of_a_class_go_to_three_parts_and_the_largest_trains() -> N
     units = [0] * 10 + [1, 2] + list(range(3, 43))
     for seed in range(5):
         parts = cut_parts(labels, units, BOTH, seed)
-        assert parts[0] == "train" and set(parts[:12]) == {"train", "val", "test"}
+        assert parts[0] == "train"
+        assert set(parts[:12]) == {"train", "val", "test"}
 
 
 def test_seeds_give_different_cuts() -> None:
@@ -82,7 +82,7 @@ def test_seeds_give_different_cuts() -> None:
 
 
 def test_large_groups_are_not_always_trained_on() -> None:
-    units = [0] * 6 + [unit for unit in range(1, 60)]
+    units = [0] * 6 + list(range(1, 60))
     labels = ["a"] * len(units)
     assert len({cut_parts(labels, units, BOTH, seed)[0] for seed in range(40)}) == 3
 

@@ -7,7 +7,12 @@ import torch
 from finetune.backbones import STAGES, map_stages
 
 BOUNDARIES = {
-    "resnet18": {"stem": "bn1.bias", "stage1": "layer1.1.bn2.bias", "stage4": "layer4.1.bn2.bias", "head": "fc.bias"},
+    "resnet18": {
+        "stem": "bn1.bias",
+        "stage1": "layer1.1.bn2.bias",
+        "stage4": "layer4.1.bn2.bias",
+        "head": "fc.bias",
+    },
     "tf_efficientnet_lite0": {
         "stem": "bn1.bias",
         "stage1": "blocks.1.1.bn3.bias",
@@ -15,10 +20,25 @@ BOUNDARIES = {
         "stage3": "blocks.4.2.bn3.bias",
         "stage4": "bn2.bias",
     },
-    "convnext_atto": {"stem": "stem.1.bias", "stage3": "stages.2.blocks.5.mlp.fc2.bias", "stage4": "head.norm.bias"},
-    "vit_tiny_patch16_224": {"stem": "patch_embed.proj.bias", "stage1": "blocks.2.mlp.fc2.bias", "stage4": "norm.bias"},
-    "densenet121": {"stage1": "features.denseblock1.denselayer6.conv2.weight", "stage4": "features.norm5.bias"},
-    "mobilenetv3_small_050": {"stem": "bn1.bias", "stage2": "blocks.1.1.bn3.bias", "stage3": "blocks.3.1.bn3.bias"},
+    "convnext_atto": {
+        "stem": "stem.1.bias",
+        "stage3": "stages.2.blocks.5.mlp.fc2.bias",
+        "stage4": "head.norm.bias",
+    },
+    "vit_tiny_patch16_224": {
+        "stem": "patch_embed.proj.bias",
+        "stage1": "blocks.2.mlp.fc2.bias",
+        "stage4": "norm.bias",
+    },
+    "densenet121": {
+        "stage1": "features.denseblock1.denselayer6.conv2.weight",
+        "stage4": "features.norm5.bias",
+    },
+    "mobilenetv3_small_050": {
+        "stem": "bn1.bias",
+        "stage2": "blocks.1.1.bn3.bias",
+        "stage3": "blocks.3.1.bn3.bias",
+    },
     "swin_tiny_patch4_window7_224": {"stage1": "layers.0.blocks.1.mlp.fc2.bias", "stage4": "norm.bias"},
 }
 

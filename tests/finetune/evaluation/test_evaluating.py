@@ -115,7 +115,7 @@ def every_metric(evaluation: Evaluation) -> list[tuple[str, str, Metric]]:
     return inside + [("overall", name, metric) for name, metric in evaluation.overall.items()]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(tables())
 @example(make_table([0], np.array([[0.4, 0.6]]), [""]))
 @example(make_table([0, 0, 0], np.array([[0.9, 0.1]] * 3), ["g", "g", "g"]))
@@ -132,7 +132,7 @@ def test_every_value_is_that_of_scikit_learn(table: pd.DataFrame) -> None:
             assert metric.reason
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(tables())
 def test_every_interval_holds_its_value_and_stays_in_range(table: pd.DataFrame) -> None:
     for row, name, metric in every_metric(evaluate(table)):
@@ -146,7 +146,7 @@ def test_every_interval_holds_its_value_and_stays_in_range(table: pd.DataFrame) 
         assert metric.low < metric.high, (row, name, metric)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(tables())
 def test_proportions_have_the_exact_interval_of_scipy(table: pd.DataFrame) -> None:
     evaluation = evaluate(table)

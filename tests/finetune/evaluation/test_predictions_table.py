@@ -19,7 +19,9 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["NA", "nan", "=1+1", "a,b", 'say "x"', "two\nlines", "<script>", "score_", "1", " x "])
+@pytest.mark.parametrize(
+    "name", ["NA", "nan", "=1+1", "a,b", 'say "x"', "two\nlines", "<script>", "score_", "1", " x "]
+)
 def test_a_class_may_have_any_name(tmp_path: Path, name: str) -> None:
     table = pd.DataFrame({"path": ["x"], "label": [name], "predicted": [name], f"score_{name}": [1.0]})
     write_csv(tmp_path / "p.csv", table)
@@ -31,9 +33,13 @@ def test_a_class_may_have_any_name(tmp_path: Path, name: str) -> None:
 def test_scores_come_back_to_the_last_bit_also_from_float32(tmp_path: Path) -> None:
     scores = np.random.default_rng(0).random(200).astype(np.float32)
     for column in (scores, scores.astype(np.float64) / 3):
-        table = pd.DataFrame({"path": "x", "label": "a", "predicted": "a", "group": "", "split": "test", "score_a": column})
+        table = pd.DataFrame(
+            {"path": "x", "label": "a", "predicted": "a", "group": "", "split": "test", "score_a": column}
+        )
         write_csv(tmp_path / "p.csv", table)
-        assert read_predictions(tmp_path / "p.csv")["score_a"].tolist() == normalise_predictions(table)["score_a"].tolist()
+        assert (
+            read_predictions(tmp_path / "p.csv")["score_a"].tolist() == normalise_predictions(table)["score_a"].tolist()
+        )
 
 
 def test_group_and_split_may_be_missing(tmp_path: Path) -> None:

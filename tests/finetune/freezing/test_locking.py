@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from finetune.backbones import load_backbone
-from finetune.freezing import frozen_digest, lock_model, parse_policy, plan_freeze
+from finetune.freezing import cut_model, frozen_digest, lock_model, parse_policy, plan_freeze
 from finetune.jobs.freezing_record import freeze_record
-from finetune.freezing import cut_model
 from finetune.training.optimizer import make_optimizer
 
 FAMILIES = ["resnet18", "tf_efficientnet_lite0", "convnext_atto", "vit_tiny_patch16_224", "levit_128s"]

@@ -20,7 +20,9 @@ def test_a_list_may_mix_stages_and_patterns() -> None:
     assert (policy.stages, policy.patterns) == (("stage1",), ("layer2.*.bn*",))
 
 
-@pytest.mark.parametrize(("word", "near"), [("first-tree", "first-three"), ("stage5", "stage4"), ("head-onyl", "head-only")])
+@pytest.mark.parametrize(
+    ("word", "near"), [("first-tree", "first-three"), ("stage5", "stage4"), ("head-onyl", "head-only")]
+)
 def test_a_misspelt_word_is_answered_with_the_nearest(word: str, near: str) -> None:
     with pytest.raises(FreezeError, match=near):
         parse_policy(word)

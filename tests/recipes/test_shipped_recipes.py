@@ -1,0 +1,70 @@
+"""`recipes.shipped`: every shipped recipe is good, says when to choose it, and is found without pydantic."""
+
+import subprocess
+import sys
+
+import pytest
+
+from recipes import DEFAULT_RECIPE, RecipeError, copy_recipe, list_recipes, load_recipe, recipe_text
+
+NAMES = ("first-three", "full", "head-only", "last-two-stages")
+
+
+def test_four_recipes_are_shipped():
+    assert tuple(name for name, _ in list_recipes()) == NAMES
+    assert DEFAULT_RECIPE in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_recipe_loads_and_freezes_what_its_name_says(name):
+    assert load_recipe(name).freeze.policy == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_recipe_opens_with_when_to_choose_it_and_its_command(name):
+    opening = recipe_text(name).partition("\n\n")[0]
+    assert all(line.startswith("#") for line in opening.splitlines())
+    assert "# Choose it " in opening
+    assert f"finetune run DATA --recipe {name}\n" in f"{opening}\n"
+
+
+def test_a_summary_is_one_line_that_tells_the_recipes_apart():
+    summaries = [summary for _, summary in list_recipes()]
+    assert len(set(summaries)) == len(NAMES)
+    assert all(20 < len(summary) < 100 and not summary.startswith("#") for summary in summaries)
+
+
+def test_a_copy_is_the_shipped_text(tmp_path):
+    file = tmp_path / "mine.yaml"
+    copy_recipe("full", file)
+    assert file.read_text(encoding="utf-8") == recipe_text("full")
+    assert load_recipe(file) == load_recipe("full")
+
+
+def test_a_copy_overwrites_nothing(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("precious")
+    with pytest.raises(RecipeError, match="exists already"):
+        copy_recipe("full", file)
+    assert file.read_text() == "precious"
+
+
+def test_a_copy_into_nowhere_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="cannot be written"):
+        copy_recipe("full", tmp_path / "none" / "mine.yaml")
+
+
+def test_an_unknown_name_is_refused_with_the_nearest(tmp_path):
+    with pytest.raises(RecipeError, match="did you mean 'head-only'"):
+        recipe_text("head_only")
+    with pytest.raises(RecipeError, match="shipped recipes: first-three"):
+        copy_recipe("../pyproject", tmp_path / "mine.yaml")
+
+
+def test_listing_imports_neither_pydantic_nor_yaml_nor_torch():
+    code = (
+        "import sys, recipes; recipes.list_recipes(); recipes.recipe_text('full')\n"
+        "print([name for name in ('pydantic', 'ruamel.yaml', 'torch', 'numpy') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
