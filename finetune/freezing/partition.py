@@ -13,9 +13,11 @@ from finetune.errors import FreezeError
 from finetune.freezing.planning import FreezePlan
 from finetune.freezing.tracing import target_module
 
-_RANDOM_NAMES = frozenset(
-    "rand randn randint randperm rand_like randn_like bernoulli bernoulli_ multinomial normal_ uniform_".split()
-)
+_RANDOM_NAMES = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "normal_", "uniform_"} | {
+    "bernoulli",
+    "bernoulli_",
+    "multinomial",
+}
 
 
 def crossing_nodes(traced: fx.GraphModule, plan: FreezePlan) -> list[fx.Node]:

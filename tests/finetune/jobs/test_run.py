@@ -16,10 +16,22 @@ from finetune.backbones import load_backbone
 from finetune.errors import InputError
 from recipes import Recipe, load_recipe
 
-SAME_BYTES = ("recipe.yaml", "dataset.csv", "findings.csv", "freeze.json", "predictions.csv", "report.txt", "report.csv",
-              "report.json", "model/config.json", "model/model.safetensors")  # fmt: skip
-FILES = {"recipe.yaml", "environment.json", "dataset.csv", "findings.csv", "freeze.json", "history.csv", "predictions.csv",
-         "report.txt", "report.csv", "report.json", "report.html", "timings.json", "figures", "model"}  # fmt: skip
+SAME_BYTES = (
+    *("recipe.yaml", "dataset.csv", "findings.csv", "freeze.json", "predictions.csv"),
+    *("report.txt", "report.csv", "report.json", "model/config.json", "model/model.safetensors"),
+)
+FILES = {
+    *(
+        "recipe.yaml",
+        "environment.json",
+        "dataset.csv",
+        "findings.csv",
+        "freeze.json",
+        "history.csv",
+        "predictions.csv",
+    ),
+    *("report.txt", "report.csv", "report.json", "report.html", "timings.json", "figures", "model"),
+}
 
 
 def changed(recipe: Recipe, **sections: dict[str, object]) -> Recipe:
@@ -100,7 +112,7 @@ def test_a_second_run_finds_its_features(
     longer = changed(small_recipe, train={"epochs": 3})
     finetune.run(digits_folder, longer, tmp_path / "second", say=said.append)
     assert sum("found in the store" in sentence for sentence in said) == 3
-    assert len([entry for entry in store.iterdir()]) == 3
+    assert len(list(store.iterdir())) == 3
 
 
 @pytest.mark.parametrize("mode", ["fresh", "whole"])
