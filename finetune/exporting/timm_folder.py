@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from timm.models import save_for_hf
 
 from finetune.backbones import Backbone
@@ -10,6 +11,7 @@ from finetune.backbones import Backbone
 
 def save_timm_folder(backbone: Backbone, labels: Sequence[str], folder: Path) -> None:
     """Write config.json and model.safetensors: timm's own keys, all of them, and the preprocessing used."""
+    backbone.model.to(memory_format=torch.contiguous_format)
     height, width = backbone.preprocessing.height, backbone.preprocessing.width
     save_for_hf(
         backbone.model,

@@ -1,7 +1,7 @@
 """Where one tail loop takes its batches from: stored features, a fresh trunk, or whole images."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from finetune.features.images import ImageViews
 from finetune.features.store import Features
+from finetune.features.trunk import as_input
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
 
@@ -35,10 +36,12 @@ class StoredSource:
         for start in range(0, len(order), batch_size):
             chosen = np.asarray(order[start : start + batch_size])
             view = np.asarray(views[start : start + batch_size]) % stored
-            batch = tuple(
-                torch.from_numpy(array[chosen, view].astype(np.float32)).to(self.device) for array in self.features
-            )
-            yield batch, self.targets[chosen].to(self.device)
+            features = tuple(self._widen(array[chosen, view]) for array in self.features)
+            yield features, self.targets[chosen].to(self.device)
+
+    def _widen(self, stored: np.ndarray[Any, Any]) -> Tensor:
+        tensor = torch.from_numpy(stored.astype(np.float32)).to(self.device)
+        return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
 class FreshSource:
@@ -54,7 +57,7 @@ class FreshSource:
         for images in chosen.batches(views_per_batch=batch_size):
             targets = self.targets[np.asarray(order[done : done + len(images)])].to(self.device)
             done += len(images)
-            yield self._features(images.squeeze(1).to(self.device)), targets
+            yield self._features(as_input(images, self.device)), targets
 
     def _features(self, images: Tensor) -> tuple[Tensor, ...]:
         if self.trunk is None:

@@ -30,9 +30,14 @@ def run_trunk(
     for batch in track(watch.waiting(images.batches(), "decode"), label, total):
         count, views = batch.shape[:2]
         with torch.inference_mode(), watch.measure("trunk"):
-            features = trunk(batch.flatten(0, 1).to(device))
+            features = trunk(as_input(batch, device))
             made = tuple(feature.unflatten(0, (count, views)).cpu() for feature in features)
         yield made
+
+
+def as_input(images: Tensor, device: torch.device) -> Tensor:
+    """Images (images, views, channels, height, width) as one batch, channels last in memory."""
+    return images.flatten(0, 1).to(device, memory_format=torch.channels_last)
 
 
 def _batch_views(images: ImageViews) -> int:
@@ -63,6 +68,6 @@ def estimate_trunk_norm(
     total = -(-len(images) * len(images.views) // _batch_views(images))
     with torch.no_grad():
         for batch in track(images.batches(), "norm statistics", total):
-            model(batch.flatten(0, 1).to(device))
+            model(as_input(batch, device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum, norm.training = momentum, False
