@@ -1,5 +1,6 @@
 """Trunk execution and the feature store: what is frozen runs once per view."""
 
+from finetune.features.folding import fold_norms
 from finetune.features.images import ImageViews, Viewer
 from finetune.features.sources import FeatureSource, FreshSource, StoredSource
 from finetune.features.store import FeatureStore, StoreIdentity, default_store_folder
@@ -15,5 +16,6 @@ __all__ = [
     "Viewer",
     "default_store_folder",
     "estimate_trunk_norm",
+    "fold_norms",
     "run_trunk",
 ]

@@ -29,6 +29,7 @@ class StoreIdentity:
     views: int
     backbone: str
     frozen_sha256: str
+    is_folded: bool
     cut: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     dtype: str

@@ -16,6 +16,7 @@ from finetune.features import (
     Viewer,
     default_store_folder,
     estimate_trunk_norm,
+    fold_norms,
     run_trunk,
 )
 from finetune.features.images import TRUNK_BATCH
@@ -55,6 +56,8 @@ class _Kitchen:
         images = self.images(split, pipeline, views)
         targets = self.targets(split)
         trunk, device = self.made.cut.trunk, self.made.device
+        if trunk is not None and split == "train":
+            trunk = fold_norms(trunk)
         is_fresh = self.mode == "fresh" and split == "train"
         if trunk is None or is_fresh:
             return FreshSource(images, targets, trunk, device)
@@ -89,6 +92,7 @@ class _Kitchen:
             views=views,
             backbone=self.made.backbone.name,
             frozen_sha256=frozen_digest(self.made.backbone.model, self.made.plan),
+            is_folded=split == "train",
             cut=self.made.cut.names,
             shapes=self.made.cut.shapes,
             dtype=dtype,

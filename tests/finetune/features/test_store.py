@@ -18,6 +18,7 @@ IDENTITY = StoreIdentity(
     views=2,
     backbone="resnet18",
     frozen_sha256="f",
+    is_folded=False,
     cut=("add",),
     shapes=((4, 2), (3,)),
     dtype="float16",
