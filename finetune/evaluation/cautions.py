@@ -24,7 +24,8 @@ def find_cautions(
     sentences = []
     if absent:
         sentences.append(
-            f"No image to judge {_names(absent)} by: averages over classes are over the other {present} of {len(labels)}."
+            f"No image to judge {_names(absent)} by: "
+            f"averages over classes are over the other {present} of {len(labels)}."
         )
     if uncalled:
         sentences.append(f"The model never answered {_names(uncalled)}.")
@@ -37,8 +38,9 @@ def find_cautions(
         sentences.append(f"All images of {_names(few)} come from one group.")
     if groups < images.sum():
         sentences.append(
-            f"The {int(images.sum())} images come from {groups} groups: the exact intervals (accuracy, recall, precision, "
-            "specificity, NPV) take images for independent and are too narrow where those of a group resemble each other."
+            f"The {int(images.sum())} images come from {groups} groups: the exact intervals (accuracy, recall, "
+            "precision, specificity, NPV) take images for independent and are too narrow where those of a group "
+            "resemble each other."
         )
     return tuple(sentences)
 

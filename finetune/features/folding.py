@@ -22,6 +22,8 @@ def fold_norms(trunk: nn.Module) -> nn.Module:
         if not isinstance(source, fx.Node) or source.op != "call_module" or len(source.users) != 1:
             continue
         convolution, norm = folded.get_submodule(str(source.target)), folded.get_submodule(str(node.target))
+        if not isinstance(convolution, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+            continue
         if type(convolution) in _PLAIN_CONVOLUTIONS and _is_folded_exactly(norm):
             folded.add_submodule(f"folded_{number}", fuse_conv_bn_eval(convolution, norm))
             source.target = f"folded_{number}"
@@ -32,7 +34,7 @@ def fold_norms(trunk: nn.Module) -> nn.Module:
     return folded.eval()
 
 
-def _is_folded_exactly(norm: nn.Module) -> bool:
+def _is_folded_exactly(norm: nn.BatchNorm2d) -> bool:
     return type(norm) in (nn.BatchNorm2d, BatchNormAct2d) and not norm.training and norm.running_var is not None
 
 

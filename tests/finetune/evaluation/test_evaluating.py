@@ -140,7 +140,9 @@ def test_every_interval_holds_its_value_and_stays_in_range(table: pd.DataFrame) 
             assert metric.value is None or metric.reason
             continue
         least, most = OVERALL_ENDS.get(name, (0.0, 1.0))
-        assert metric.value is not None and metric.n_eff is not None and metric.n_eff > 0
+        assert metric.value is not None
+        assert metric.n_eff is not None
+        assert metric.n_eff > 0
         assert least <= metric.low <= metric.value <= metric.high, (row, name, metric)
         assert name == "log_loss" or metric.high <= most or name == "brier"
         assert metric.low < metric.high, (row, name, metric)
@@ -264,7 +266,8 @@ def test_a_table_without_scores_is_judged_by_its_answers() -> None:
 def test_absent_and_small_classes_are_named() -> None:
     table = make_table([0, 1, 1], np.eye(3)[[0, 1, 1]], [""] * 3)
     warned = " ".join(evaluate(table).warnings)
-    assert "No image to judge 'c'" in warned and "over the other 2 of 3" in warned
+    assert "No image to judge 'c'" in warned
+    assert "over the other 2 of 3" in warned
     assert "Fewer than 10 images to judge 'a', 'b'" in warned
 
 

@@ -125,12 +125,14 @@ def test_csv_has_a_row_a_class_and_no_formula(report: Path) -> None:
 
 def test_page_shows_odd_names_as_text_and_runs_nothing(report: Path) -> None:
     page = (report / "report.html").read_text(encoding="utf-8")
-    assert "<script" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "{{7*7}}" in page
     assert "&lt;b&gt;.gif" in page
     assert "for research use only" in page.lower()
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
-    assert " style=" not in page and not re.search(r"\son\w+=", page)
+    assert " style=" not in page
+    assert not re.search(r"\son\w+=", page)
 
 
 def test_page_allows_its_own_style_alone(report: Path) -> None:
@@ -196,7 +198,7 @@ def test_rebuilding_a_run_gives_the_same_bytes(tmp_path: Path) -> None:
     assert rebuild_report(run, None)[0] == run
     after = all_bytes(run)
     assert {name for name in before if before[name] != after[name]} <= {"report.html"}
-    assert FILES <= set(after)
+    assert set(after) >= FILES
     folder, _ = rebuild_report(run, tmp_path / "elsewhere")
     again = all_bytes(folder)
     assert {name: again[name] for name in FILES} == {name: after[name] for name in FILES}
