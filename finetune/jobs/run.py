@@ -82,7 +82,7 @@ def _predict(made: Preview, sources: Sources, recipe: Recipe) -> pd.DataFrame:
     for split, source in (("val", sources.val), ("test", sources.test)):
         if source is None:
             continue
-        scores = predict_scores(made.cut.eval_tail, source, recipe.train.batch_size)
+        scores = predict_scores(made.cut.eval_tail, source)
         table = made.dataset.part(split)[["path", "label", "group", "split"]].reset_index(drop=True)
         table["predicted"] = [labels[index] for index in scores.argmax(1)]
         columns = pd.DataFrame(scores, columns=[f"score_{label}" for label in labels])

@@ -82,7 +82,7 @@ def fit_tail(
     for epoch in track(range(1, settings.epochs + 1), "tail", settings.epochs):
         started = perf_counter()
         rate, train_loss = _train_epoch(cut.train_tail, data.train, optimizer, weights, settings, seed, epoch)
-        val_loss, val_accuracy = _validate(cut.eval_tail, data, settings.batch_size)
+        val_loss, val_accuracy = _validate(cut.eval_tail, data)
         rows.append((0, epoch, rate, train_loss, val_loss, val_accuracy, perf_counter() - started))
         rank = (val_accuracy, -val_loss) if data.val else (float(epoch), 0.0)
         if rank > best.rank:
@@ -135,11 +135,11 @@ def _train_epoch(
     return rate, sum(losses) / len(order)
 
 
-def _validate(tail: nn.Module, data: TailData, batch_size: int) -> tuple[float, float]:
+def _validate(tail: nn.Module, data: TailData) -> tuple[float, float]:
     """Log loss and balanced accuracy over the validation images; NaN without any."""
     if data.val is None:
         return float("nan"), float("nan")
-    logits, targets = predict_logits(tail, data.val, batch_size), data.val.targets
+    logits, targets = predict_logits(tail, data.val), data.val.targets
     loss = float(functional.cross_entropy(logits.double(), targets))
     hits = (logits.argmax(1) == targets).double()
     recalls = [float(hits[targets == target].mean()) for target in targets.unique()]

@@ -21,9 +21,8 @@ def make_optimizer(
             is_head = any(name.startswith(f"{module}.") for module in head)
             key = (weight_decay if parameter.ndim > 1 else 0.0, head_factor if is_head else 1.0)
             groups.setdefault(key, []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": held, "weight_decay": decay, "factor": factor} for (decay, factor), held in groups.items()]
-    )
+    rows = [{"params": held, "weight_decay": decay, "factor": factor} for (decay, factor), held in groups.items()]
+    return torch.optim.AdamW(rows, fused=True)
 
 
 def class_weights(targets: Tensor, classes: int) -> Tensor:
