@@ -66,7 +66,7 @@ def run(
     record = freeze_record(made.plan, made.cut, before, after)
     _write_run(folder, made, recipe, fitted, predictions, record, command)
     with watch.measure("report"):
-        evaluation = write_report(folder, predictions, _context(made, recipe, fitted, record, folder))
+        evaluation = write_report(folder, predictions, _context(made, recipe, fitted, record, command))
     _write_timings(folder, watch, made, recipe, fitted)
     return RunResult(folder, evaluation, before == after, tuple(notes))
 
@@ -110,7 +110,7 @@ def _write_run(
 
 
 def _context(
-    made: Preview, recipe: Recipe, fitted: FittedTail, record: dict[str, object], folder: Path
+    made: Preview, recipe: Recipe, fitted: FittedTail, record: dict[str, object], command: Sequence[str]
 ) -> ReportContext:
     return ReportContext(
         labels=made.dataset.labels,
@@ -118,7 +118,7 @@ def _context(
         findings=made.dataset.findings,
         freeze=record,
         recipe_text=dump_recipe(recipe),
-        environment=describe_environment(made, recipe, ()),
+        environment=describe_environment(made, recipe, command),
         leakage=made.dataset.leakage(),
         image_root=made.dataset.root,
         confidence=recipe.evaluate.confidence,

@@ -8,7 +8,7 @@ from finetune.evaluation import Evaluation, Metric
 def percent(share: float) -> str:
     """`share` of 1 as a whole percentage; near the ends with the digit that tells it from 0 or 100."""
     number = 100 * share
-    near_end = 0 < number < 0.95 or 99.05 < number < 100
+    near_end = 0 < number < 0.5 or 99.5 < number < 100
     if near_end and f"{number:.1f}" not in ("0.0", "100.0"):
         return f"{number:.1f}"
     return f"{number:.0f}"

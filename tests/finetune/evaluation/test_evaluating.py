@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -162,13 +161,13 @@ def test_proportions_have_the_exact_interval_of_scipy(table: pd.DataFrame) -> No
                 assert (metric.method, metric.n_eff) == ("clopper-pearson", float(size))
 
 
-def slow_variance(table: pd.DataFrame, measure: Callable[[pd.DataFrame], float]) -> float:
-    """Delete each group in turn, measure, and take the jackknife's variance."""
+def delete_each_group(table: pd.DataFrame) -> list[pd.DataFrame]:
     key = [group or f"own {number}" for number, group in enumerate(table["group"])]
-    values = []
-    for group in dict.fromkeys(key):
-        rest = table[[other != group for other in key]]
-        values.append(measure(rest))
+    return [table[[other != group for other in key]] for group in dict.fromkeys(key)]
+
+
+def slow_variance(values: list[float]) -> float:
+    """The jackknife's variance of the values that exist."""
     kept = [value for value in values if math.isfinite(value)]
     mean = sum(kept) / len(kept)
     return (len(kept) - 1) / len(kept) * sum((value - mean) ** 2 for value in kept)
@@ -193,29 +192,21 @@ def test_jackknife_intervals_are_those_of_a_slow_loop_over_scikit_learn(groups: 
     names = ["" if groups == 0 else f"p{number}" for number in rng.integers(0, groups or 1, images)]
     table = make_table(truth, scores, names)
     evaluation = evaluate(table)
-    count = evaluation.groups
-    measures = {
-        "balanced_accuracy": lambda rest: expected(rest)["overall"]["balanced_accuracy"],
-        "macro_f1": lambda rest: expected(rest)["overall"]["macro_f1"],
-        "roc_auc": lambda rest: expected(rest)["overall"]["roc_auc"],
-    }
-    for name, measure in measures.items():
-        metric = evaluation.overall[name]
-        wanted = slow_interval(measure(table), slow_variance(table, measure), images, count)
-        assert (metric.low, metric.high) == pytest.approx(wanted, abs=1e-9), name
-    for name in ("roc_auc", "average_precision"):
-        metric = evaluation.per_class["b"][name]
-        measure = lambda rest, name=name: expected(rest)["b"][name]  # noqa: E731
-        wanted = slow_interval(measure(table), slow_variance(table, measure), images, count)
-        assert (metric.low, metric.high) == pytest.approx(wanted, abs=1e-9), name
-    halved = lambda rest: (expected(rest)["overall"]["mcc"] + 1) / 2  # noqa: E731
-    low, high = slow_interval(halved(table), slow_variance(table, halved), images, count)
-    mcc = evaluation.overall["mcc"]
-    assert (mcc.low, mcc.high) == pytest.approx((2 * low - 1, 2 * high - 1), abs=1e-9)
+    whole, rest = expected(table), [expected(part) for part in delete_each_group(table)]
+    for row, name in (
+        *(("overall", name) for name in ("balanced_accuracy", "macro_f1", "roc_auc", "mcc")),
+        *(("b", name) for name in ("roc_auc", "average_precision")),
+    ):
+        lift = 1.0 if name == "mcc" else 0.0  # the correlation is laid over 0 to 1
+        share, *shares = [(values[row][name] + lift) / (1 + lift) for values in (whole, *rest)]
+        bounds = slow_interval(share, slow_variance(shares), images, evaluation.groups)
+        metric = evaluation.overall[name] if row == "overall" else evaluation.per_class[row][name]
+        wanted = [bound * (1 + lift) - lift for bound in bounds]
+        assert [metric.low, metric.high] == pytest.approx(wanted, abs=1e-9), (row, name)
     loss = evaluation.overall["log_loss"]
-    variance = slow_variance(table, lambda rest: expected(rest)["overall"]["log_loss"])
-    reach = stats.t.ppf(0.975, count - 1) * math.sqrt(variance)
-    assert loss.high == pytest.approx(loss.value + reach, abs=1e-9)
+    error = math.sqrt(slow_variance([values["overall"]["log_loss"] for values in rest]))
+    reach = stats.t.ppf(0.975, evaluation.groups - 1) * error
+    assert (loss.low, loss.high) == pytest.approx((loss.value - reach, loss.value + reach), abs=1e-9)
 
 
 def test_f1_interval_is_that_of_its_jaccard_share() -> None:
@@ -225,7 +216,7 @@ def test_f1_interval_is_that_of_its_jaccard_share() -> None:
     table = make_table(truth, scores, [f"g{number // 2}" for number in range(40)])
     jaccard = lambda rest: float(sk.jaccard_score(rest["label"], rest["predicted"], pos_label="b"))  # noqa: E731
     part = table[(table["label"] == "b") | (table["predicted"] == "b")]
-    share, variance = jaccard(table), slow_variance(table, jaccard)
+    share, variance = jaccard(table), slow_variance([jaccard(rest) for rest in delete_each_group(table)])
     low, high = slow_interval(share, variance, len(part), part["group"].nunique())
     metric = evaluate(table).per_class["b"]["f1"]
     assert (metric.low, metric.high) == pytest.approx((2 * low / (1 + low), 2 * high / (1 + high)), abs=1e-9)
@@ -279,3 +270,11 @@ def test_a_class_outside_the_labels_is_refused() -> None:
 def test_a_split_without_rows_is_refused() -> None:
     with pytest.raises(InputError, match="no row of the split 'val', only: 'test'"):
         evaluate_predictions(make_table([1], np.array([[0.5, 0.5]]), [""]), ("a", "b"), split="val")
+
+
+def test_groups_that_hold_both_classes_count_on_both_sides() -> None:
+    scores = np.array([[0.9, 0.1], [0.1, 0.9]] * 3)
+    evaluation = evaluate(make_table([0, 1] * 3, scores, ["p", "p", "q", "q", "r", "r"]))
+    factor = (stats.t.ppf(0.975, 5) / stats.t.ppf(0.975, 2)) ** 2
+    assert evaluation.overall["roc_auc"].n_eff == pytest.approx(3 * factor)
+    assert evaluation.per_class["a"]["roc_auc"].n_eff == pytest.approx(3 * factor)

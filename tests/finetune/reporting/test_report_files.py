@@ -242,7 +242,7 @@ def test_a_class_is_told_in_one_sentence() -> None:
     called = ["bees"] * 3 + ["ants"] * 67 + ["bees"] * 84
     table = pd.DataFrame({"path": "x", "label": truth, "predicted": called})
     evaluation = evaluate_predictions(table, ("ants", "bees", "wasps"))
-    assert class_sentence(evaluation, 0, 0.95) == "misses 3 of 70 ants (4 %, 95 % interval 0.9 to 12 %), all as bees"
+    assert class_sentence(evaluation, 0, 0.95) == "misses 3 of 70 ants (4 %, 95 % interval 1 to 12 %), all as bees"
     assert class_sentence(evaluation, 1, 0.95) == "finds all 84 of bees (misses 0 %, 95 % interval 0 to 4 %)"
     assert class_sentence(evaluation, 2, 0.95) == "no wasps among the images, so nothing is known about it"
 
