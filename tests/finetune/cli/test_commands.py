@@ -1,9 +1,12 @@
 """The command line: light to start, one line for every expected error."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -95,3 +98,30 @@ def test_a_dry_run_shows_findings_and_the_table_and_leaves_nothing(
     assert "stage4" in printed
     assert "48 images" in printed
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["closed", "silent"])
+def test_weights_that_no_network_can_bring_end_the_run_soon(tmp_path: Path, answers: bool) -> None:
+    for label in ("a", "b"):
+        pictures(tmp_path / "data" / label, 8)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if answers:  # accepts the connection, and never says a word
+            server.listen()
+        environment = os.environ | {
+            "HF_ENDPOINT": f"http://127.0.0.1:{server.getsockname()[1]}",
+            "HF_HOME": str(tmp_path / "hub"),
+            "NO_PROXY": "127.0.0.1",
+        }
+        started = perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "finetune", "run", str(tmp_path / "data"), "--out", str(tmp_path / "run")],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+        )
+    assert perf_counter() - started < 45
+    assert done.returncode == 4, done.stderr
+    assert str(tmp_path / "hub") in done.stderr.replace("\n", "") and "--weights" in done.stderr
+    assert "Traceback" not in done.stderr
