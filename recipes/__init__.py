@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recipes.errors import RecipeError
     from recipes.loading import dump_recipe, load_recipe, parse_setting
+    from recipes.phases import Phase, list_phases, phase_at
     from recipes.schema import (
         AugmentSettings,
         CacheSettings,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         FreezeSettings,
         HeadSettings,
         ModelSettings,
+        PhaseSettings,
         Recipe,
         TrainSettings,
     )
@@ -31,14 +33,18 @@ __all__ = [
     "FreezeSettings",
     "HeadSettings",
     "ModelSettings",
+    "Phase",
+    "PhaseSettings",
     "Recipe",
     "RecipeError",
     "TrainSettings",
     "copy_recipe",
     "dump_recipe",
+    "list_phases",
     "list_recipes",
     "load_recipe",
     "parse_setting",
+    "phase_at",
     "recipe_text",
 ]
 
@@ -47,6 +53,9 @@ _HOMES = {
     "dump_recipe": "loading",
     "load_recipe": "loading",
     "parse_setting": "loading",
+    "Phase": "phases",
+    "list_phases": "phases",
+    "phase_at": "phases",
     "DEFAULT_RECIPE": "shipped",
     "copy_recipe": "shipped",
     "list_recipes": "shipped",

@@ -71,24 +71,58 @@ class ModelSettings(Settings):
     """Height and width in pixels; null = what the weights were trained with."""
 
 
+def _check_wish(policy: object, *, may_be_scheduled: bool) -> object:
+    """Refuse what is no policy; YAML's numbers in a list of patterns are told from text."""
+    words = [word for word in (policy if isinstance(policy, list) else [policy]) if isinstance(word, str)]
+    if len(words) != (len(policy) if isinstance(policy, list) else 1):
+        raise ValueError("must be a policy name, or a list of stages and patterns; patterns are text, in quotes")
+    for word in words:
+        _check_text(word)
+    check_policy(words if isinstance(policy, list) else words[0], may_be_scheduled=may_be_scheduled)
+    return policy
+
+
+class PhaseSettings(Settings):
+    """One policy from one epoch on."""
+
+    policy: str | list[str]
+    """A policy by name, or stages and globs to freeze."""
+    first_epoch: int = Field(ge=1, le=100_000)
+    """The epoch, counted from 1, in which the phase begins."""
+    rate_factor: float = Field(default=1.0, gt=0, le=1000)
+    """The peak learning rate of the phase, as a multiple of `train.learning_rate`."""
+
+    @field_validator("policy", mode="before")
+    @classmethod
+    def _check_policy(cls, policy: object) -> object:
+        return _check_wish(policy, may_be_scheduled=False)
+
+
 class FreezeSettings(Settings):
     """What stays as it is."""
 
     policy: str | list[str] = "first-three"
     """A policy by name, or stages (stem, stage1 .. stage4) and globs over parameter names to freeze."""
+    phases: list[PhaseSettings] = []
+    """For `policy: phases`: policies that follow each other."""
+    norm: Literal["frozen", "adapt", "train"] = "frozen"
+    """Statistics of the frozen BatchNorm layers: as loaded, of the training images once, or moving."""
     tail_norm: Literal["auto", "fixed", "batch"] = "auto"
     """Statistics of the BatchNorm layers that learn: fixed, of the batch, or by the starting weights."""
 
     @field_validator("policy", mode="before")
     @classmethod
     def _check_policy(cls, policy: object) -> object:
-        words = [word for word in (policy if isinstance(policy, list) else [policy]) if isinstance(word, str)]
-        if len(words) != (len(policy) if isinstance(policy, list) else 1):
-            raise ValueError("must be a policy name, or a list of stages and patterns; patterns are text, in quotes")
-        for word in words:
-            _check_text(word)
-        check_policy(words if isinstance(policy, list) else words[0])
-        return policy
+        return _check_wish(policy, may_be_scheduled=True)
+
+    @model_validator(mode="after")
+    def _check_phases(self) -> Self:
+        if (self.policy == "phases") != bool(self.phases):
+            raise ValueError("`policy: phases` and a list of `phases` go together; neither stands alone")
+        starts = [phase.first_epoch for phase in self.phases]
+        if starts and (starts[0] != 1 or sorted(set(starts)) != starts):
+            raise ValueError(f"phases must begin at first_epoch 1 and rise, got {starts}")
+        return self
 
 
 class AugmentSettings(Settings):
@@ -119,8 +153,12 @@ class TrainSettings(Settings):
     """Share of the target spread over all classes."""
     class_balance: Literal["none", "loss"] = "none"
     """loss: rare classes weigh as much as frequent ones."""
+    clip_norm: float | None = Field(default=None, gt=0)
+    """Largest norm of a step's gradient over all that learns; null = no limit."""
+    average_decay: float | None = Field(default=None, gt=0, lt=1)
+    """Decay per step of a running average of the weights, which is then what is judged and saved; null = none."""
     patience: int | None = Field(default=4, ge=1, le=100_000)
-    """Epochs without a better validation result before training stops; null = never."""
+    """Epochs of the last phase without a better validation result before training stops; null = never."""
     device: Text = "auto"
     """auto, cpu, cuda or mps. No part of a run's record."""
 
@@ -167,3 +205,10 @@ class Recipe(Settings):
     head: HeadSettings = HeadSettings()
     cache: CacheSettings = CacheSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+
+    @model_validator(mode="after")
+    def _let_every_phase_begin(self) -> Self:
+        needed = 3 if self.freeze.policy == "gradual" else max((p.first_epoch for p in self.freeze.phases), default=1)
+        if self.train.epochs < needed:
+            raise ValueError(f"train.epochs: {self.train.epochs} epochs end before the last phase; needs {needed}")
+        return self
