@@ -4,7 +4,7 @@ from finetune.features.folding import fold_norms
 from finetune.features.images import ImageViews, Viewer
 from finetune.features.sources import FeatureSource, FreshSource, StoredSource
 from finetune.features.store import FeatureStore, StoreIdentity, default_store_folder
-from finetune.features.trunk import estimate_trunk_norm, run_trunk
+from finetune.features.trunk import estimate_norms, run_trunk
 
 __all__ = [
     "FeatureSource",
@@ -15,7 +15,7 @@ __all__ = [
     "StoredSource",
     "Viewer",
     "default_store_folder",
-    "estimate_trunk_norm",
+    "estimate_norms",
     "fold_norms",
     "run_trunk",
 ]

@@ -1,13 +1,13 @@
 """Run the frozen trunk over images."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from finetune.features.images import TRUNK_BATCH, ImageViews
-from finetune.freezing import FreezePlan
 from finetune.progress import Track, untracked
 from finetune.timing import Stopwatch
 
@@ -45,18 +45,17 @@ def _batch_views(images: ImageViews) -> int:
     return max(1, TRUNK_BATCH // views) * views
 
 
-def estimate_trunk_norm(
-    model: nn.Module, plan: FreezePlan, images: ImageViews, device: torch.device, *, track: Track = untracked
+def estimate_norms(
+    model: nn.Module, names: AbstractSet[str], images: ImageViews, device: torch.device, *, track: Track = untracked
 ) -> None:
-    """Replace the statistics of every BatchNorm that stays in eval mode by those of `images`.
+    """Replace the statistics of the BatchNorm layers `names` by those of `images`; all else stays in eval mode.
 
-    One pass in training mode, averaged over batches with equal weight. Needed where the network
-    was drawn at random and its stored statistics mean nothing.
+    One pass, averaged over batches with equal weight.
     """
     norms = [
         module
         for name, module in model.named_modules()
-        if isinstance(module, _BatchNorm) and name in plan.eval_modules and module.track_running_stats
+        if isinstance(module, _BatchNorm) and name in names and module.track_running_stats
     ]
     if not norms:
         return

@@ -1,8 +1,8 @@
 """The freezing engine: a policy becomes a plan, the plan a lock, a proof and a cut into trunk and tail."""
 
 from finetune.freezing.cutting import Cut, cut_model, keep_whole
-from finetune.freezing.locking import frozen_digest, lock_model
-from finetune.freezing.planning import FreezePlan, StageRow, plan_freeze
+from finetune.freezing.locking import frozen_digest, lock_model, release_model
+from finetune.freezing.planning import FreezePlan, Staged, StageRow, frozen_throughout, plan_freeze
 from finetune.freezing.policy import NAMED_POLICIES, FreezePolicy, parse_policy
 
 __all__ = [
@@ -11,10 +11,13 @@ __all__ = [
     "FreezePlan",
     "FreezePolicy",
     "StageRow",
+    "Staged",
     "cut_model",
     "frozen_digest",
+    "frozen_throughout",
     "keep_whole",
     "lock_model",
     "parse_policy",
     "plan_freeze",
+    "release_model",
 ]

@@ -13,8 +13,9 @@ def lock_model(model: nn.Module, plan: FreezePlan) -> None:
     """Freeze `model` as `plan` says: no gradients, and eval mode that `.train()` cannot undo.
 
     Modules are locked one by one, so the lock holds in every container that shares them,
-    the trunk and the tail of a cut among them.
+    the trunk and the tail of a cut among them. An earlier lock of the same model is replaced.
     """
+    release_model(model)
     for name, parameter in model.named_parameters(remove_duplicate=False):
         parameter.requires_grad_(name in plan.trainable_parameters)
         parameter.grad = None
@@ -25,7 +26,18 @@ def lock_model(model: nn.Module, plan: FreezePlan) -> None:
             object.__setattr__(module, "train", MethodType(_stay_in_eval, module))
 
 
+def release_model(model: nn.Module) -> None:
+    """Undo `lock_model`: everything learns, and `.train()` reaches every module again."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)
+    for module in model.modules():
+        vars(module).pop("train", None)
+
+
 def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:
+    """In place of `train`: the module stays, those inside it that are not locked follow `mode`."""
+    for child in module.children():
+        child.train(mode)
     return module
 
 

@@ -11,6 +11,7 @@ NAMED_POLICIES: dict[str, tuple[str, ...]] = {
     "first-three": STAGES[:4],
     "last-two-stages": STAGES[:3],
     "head-only": STAGES[:5],
+    "norm-only": STAGES[:5],
     "full": (),
 }
 _GLOB_CHARACTERS = frozenset("*?[].")
@@ -23,6 +24,8 @@ class FreezePolicy:
     text: str
     stages: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
+    spares_norms: bool = False
+    """Whether the affine parameters of norm layers learn, wherever they stand."""
 
 
 def parse_policy(wish: str | Sequence[str]) -> FreezePolicy:
@@ -32,7 +35,7 @@ def parse_policy(wish: str | Sequence[str]) -> FreezePolicy:
     """
     words = [word.strip() for word in (wish.split(",") if isinstance(wish, str) else wish)]
     if len(words) == 1 and words[0] in NAMED_POLICIES:
-        return FreezePolicy(words[0], stages=NAMED_POLICIES[words[0]])
+        return FreezePolicy(words[0], stages=NAMED_POLICIES[words[0]], spares_norms=words[0] == "norm-only")
     stages = tuple(word for word in words if word in STAGES)
     patterns = tuple(word for word in words if word not in STAGES)
     if isinstance(wish, str):
