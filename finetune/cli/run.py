@@ -16,14 +16,16 @@ from finetune.cli.progress import ConsoleTrack
 @recipe_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: runs/<name>-<number>.")
 @click.option("--overwrite", is_flag=True, help="Replace the run that --out holds.")
+@click.option("--resume", is_flag=True, help="Go on with the run that was stopped, from its last checkpoint.")
 @click.option("--dry-run", is_flag=True, help="Show the data findings and the freeze table; train nothing.")
-def command(data: Path, out: Path | None, overwrite: bool, dry_run: bool, **options: Any) -> None:
+def command(data: Path, out: Path | None, overwrite: bool, resume: bool, dry_run: bool, **options: Any) -> None:
     """Train on DATA (a folder, or a CSV manifest) and report per class, with intervals."""
     recipe = recipe_from(options)
     console = Console(soft_wrap=True)
     track = ConsoleTrack(Console(stderr=True))
 
     from finetune.cli import display
+    from finetune.interrupts import stop_on_signals
     from finetune.jobs import preview, run
 
     if dry_run:
@@ -31,13 +33,16 @@ def command(data: Path, out: Path | None, overwrite: bool, dry_run: bool, **opti
         display.show_dataset(console, made.dataset)
         display.show_plan(console, made.backbone, made.plan, made.cut)
         return
-    result = run(
-        data,
-        recipe,
-        out,
-        overwrite=overwrite,
-        command=["finetune", *sys.argv[1:]],
-        track=track,
-        say=console.print,
-    )
+    with stop_on_signals() as stop:
+        result = run(
+            data,
+            recipe,
+            out,
+            overwrite=overwrite,
+            resume=resume,
+            command=["finetune", *sys.argv[1:]],
+            track=track,
+            say=console.print,
+            stop=stop,
+        )
     display.show_result(console, result)

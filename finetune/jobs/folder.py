@@ -3,13 +3,16 @@
 import os
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from filelock import FileLock, Timeout
 
+from finetune.checkpoint import CheckpointFolder
 from finetune.errors import EnvironmentFault, InputError
 from recipes import Recipe
 
@@ -27,20 +30,28 @@ _PACKAGES = (
     "albumentations",
     "pillow",
 )
-_MARK = "recipe.yaml"
+RUN_MARK = "recipe.yaml"
 
 
-def open_run_folder(out: Path | None, data: Path, overwrite: bool) -> Path:
-    """Create the empty folder of a run: `out`, or the next free `runs/<name of the data>`.
+def open_run_folder(out: Path | None, data: Path, *, overwrite: bool = False, resume: bool = False) -> Path:
+    """The folder of a run: `out`, or below `runs/` the next free one, or with `resume` the newest of this data.
 
-    Raises InputError when `out` holds another run and `overwrite` is not set, or holds something
-    that is no run; EnvironmentFault when it cannot be written.
+    It is empty unless a run is resumed.
+
+    Raises InputError when `out` holds another run and neither is set, holds something that is no
+    run, or no run is there to resume; EnvironmentFault when it cannot be written.
     """
-    folder = out if out is not None else _next_free(Path("runs"), data.resolve().stem)
+    if overwrite and resume:
+        raise InputError("--resume goes on with a run, --overwrite begins it anew; give one of them.")
+    folder = out if out is not None else _numbered(data.resolve().stem, is_new=not resume)
+    if resume and not (folder / RUN_MARK).exists():
+        raise InputError(f"{folder} holds no run (no {RUN_MARK}) to resume; leave --resume out to begin one.")
     try:
-        if folder.exists() and any(folder.iterdir()):
+        if not resume and folder.exists() and any(folder.iterdir()):
             _clear(folder, overwrite)
         folder.mkdir(parents=True, exist_ok=True)
+        for orphan in folder.glob(".*.tmp"):
+            orphan.unlink()
         probe = folder / f".probe.{os.getpid()}"
         probe.touch()
         probe.unlink()
@@ -49,18 +60,44 @@ def open_run_folder(out: Path | None, data: Path, overwrite: bool) -> Path:
     return folder
 
 
-def _next_free(parent: Path, name: str) -> Path:
+@contextmanager
+def hold_run_folder(folder: Path) -> Iterator[CheckpointFolder]:
+    """The checkpoints of a run, for this process alone.
+
+    Raises InputError while another process holds them.
+    """
+    checkpoints = folder / "checkpoints"
+    checkpoints.mkdir(exist_ok=True)
+    lock = FileLock(checkpoints / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(
+            f"{folder} is being written by another process; wait for it, or choose another --out."
+        ) from error
+    try:
+        yield CheckpointFolder(checkpoints)
+    finally:
+        lock.release()
+
+
+def _numbered(name: str, *, is_new: bool) -> Path:
+    """`runs/<name>-<number>`: the first that is free, or the last that is not."""
     number = 1
-    while (parent / f"{name}-{number}").exists():
+    while (Path("runs") / f"{name}-{number}").exists():
         number += 1
-    return parent / f"{name}-{number}"
+    return Path("runs") / f"{name}-{number if is_new else max(1, number - 1)}"
 
 
 def _clear(folder: Path, overwrite: bool) -> None:
     if not overwrite:
-        raise InputError(f"{folder} is not empty. Choose another --out, or replace the run in it with --overwrite.")
-    if not (folder / _MARK).exists():
-        raise InputError(f"{folder} holds files but no run (no {_MARK}); it is not overwritten. Choose another --out.")
+        raise InputError(
+            f"{folder} is not empty. Choose another --out, go on with its run (--resume), or replace it (--overwrite)."
+        )
+    if not (folder / RUN_MARK).exists():
+        raise InputError(
+            f"{folder} holds files but no run (no {RUN_MARK}); it is not overwritten. Choose another --out."
+        )
     for entry in folder.iterdir():
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 

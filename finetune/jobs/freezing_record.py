@@ -1,12 +1,20 @@
 """What freeze.json says: the plan, the cut and the proof."""
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from finetune.freezing import Cut, FreezePlan
 
 
-def freeze_record(plan: FreezePlan, cut: Cut, before: str, after: str) -> dict[str, object]:
-    """The content of freeze.json; `verified` only where every frozen byte is what it was."""
+def freeze_record(
+    plan: FreezePlan, cut: Cut, before: str, after: str, phases: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, object]:
+    """The content of freeze.json; `verified` only where every frozen byte is what it was.
+
+    `plan` and the two digests are of what is frozen throughout; `phases` hold digests of their own.
+    """
+    proven = [{**phase, "verified": phase["frozen_sha256_before"] == phase["frozen_sha256_after"]} for phase in phases]
     return {
         "policy": plan.policy,
         "stages": [
@@ -19,7 +27,8 @@ def freeze_record(plan: FreezePlan, cut: Cut, before: str, after: str) -> dict[s
         "frozen_parameters": plan.frozen_count,
         "frozen_sha256_before": before,
         "frozen_sha256_after": after,
-        "verified": before == after,
+        "phases": proven,
+        "verified": before == after and all(phase["verified"] for phase in proven),
     }
 
 

@@ -9,19 +9,37 @@ import torch
 from data_tools import Dataset, DatasetSettings, prepare_dataset
 from finetune.backbones import Backbone, load_backbone
 from finetune.errors import EnvironmentFault, InputError
-from finetune.freezing import Cut, FreezePlan, cut_model, keep_whole, lock_model, parse_policy, plan_freeze
+from finetune.freezing import (
+    Cut,
+    FreezePlan,
+    cut_model,
+    frozen_throughout,
+    keep_whole,
+    lock_model,
+    parse_policy,
+    plan_freeze,
+)
 from finetune.progress import Say, Track, silent, untracked
-from recipes import Recipe
+from recipes import Phase, Recipe, list_phases
+
+
+@dataclass(frozen=True)
+class PlannedPhase:
+    """Some epochs, and what is frozen during them."""
+
+    phase: Phase
+    plan: FreezePlan
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A run before its first gradient step; the backbone is locked."""
+    """A run before its first gradient step; `plan` and `cut` are of what stays frozen in every phase."""
 
     dataset: Dataset
     backbone: Backbone
     plan: FreezePlan
     cut: Cut
+    phases: tuple[PlannedPhase, ...]
     device: torch.device
     workers: int
 
@@ -30,14 +48,15 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     """Scan the data, load the backbone, lock and cut it; train nothing."""
     device = choose_device(recipe.train.device)
     workers = recipe.data.workers if recipe.data.workers is not None else min(2, os.cpu_count() or 1)
-    parse_policy(recipe.freeze.policy)
+    for phase in list_phases(recipe):
+        parse_policy(phase.policy)
     dataset = prepare_dataset(data, dataset_settings(recipe), workers=workers, track=track)
     if dataset.part("test").empty:
         raise InputError(f"{data}: no image is left for the test part; raise data.test_fraction or add images.")
     backbone, plan, cut = plan_model(recipe, len(dataset.labels), device)
     if cut.reason:
         say(f"No trunk to run once: {cut.reason}. Every epoch runs the whole network.")
-    return Preview(dataset, backbone, plan, cut, device, workers)
+    return Preview(dataset, backbone, plan, cut, plan_phases(backbone, recipe), device, workers)
 
 
 def plan_model(recipe: Recipe, classes: int, device: torch.device) -> tuple[Backbone, FreezePlan, Cut]:
@@ -51,13 +70,35 @@ def plan_model(recipe: Recipe, classes: int, device: torch.device) -> tuple[Back
         seed=recipe.seed,
     )
     backbone.model.to(device).to(memory_format=torch.channels_last)  # half the time of a convolutional trunk on a CPU
-    plan = plan_freeze(backbone, parse_policy(recipe.freeze.policy), tail_norm=recipe.freeze.tail_norm)
+    plan = frozen_throughout(backbone, [planned.plan for planned in plan_phases(backbone, recipe)], policy_text(recipe))
+    return backbone, plan, lock_and_cut(backbone, plan, recipe, device)
+
+
+def policy_text(recipe: Recipe) -> str:
+    """The recipe's policy as one word or a comma-separated list."""
+    policy = recipe.freeze.policy
+    return policy if isinstance(policy, str) else ",".join(policy)
+
+
+def plan_phases(backbone: Backbone, recipe: Recipe) -> tuple[PlannedPhase, ...]:
+    """The freeze plan of every phase."""
+    freeze = recipe.freeze
+    return tuple(
+        PlannedPhase(
+            phase, plan_freeze(backbone, parse_policy(phase.policy), tail_norm=freeze.tail_norm, norm=freeze.norm)
+        )
+        for phase in list_phases(recipe)
+    )
+
+
+def lock_and_cut(backbone: Backbone, plan: FreezePlan, recipe: Recipe, device: torch.device) -> Cut:
+    """Lock the backbone by `plan`, replacing an earlier lock, and cut it where the recipe allows a trunk."""
     lock_model(backbone.model, plan)
     size = (backbone.preprocessing.height, backbone.preprocessing.width)
     example = torch.randn((2, 3, *size), generator=torch.Generator().manual_seed(0)).to(device)
     if recipe.cache.mode == "whole":
-        return backbone, plan, keep_whole(backbone.model, example, "the recipe says cache.mode whole")
-    return backbone, plan, cut_model(backbone.model, plan, example)
+        return keep_whole(backbone.model, example, "the recipe says cache.mode whole")
+    return cut_model(backbone.model, plan, example)
 
 
 def dataset_settings(recipe: Recipe) -> DatasetSettings:

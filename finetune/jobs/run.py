@@ -10,15 +10,16 @@ import torch
 from finetune.evaluation import Evaluation
 from finetune.exporting import save_timm_folder
 from finetune.files import write_csv, write_json, write_text
-from finetune.freezing import frozen_digest
-from finetune.jobs.folder import describe_environment, open_run_folder
+from finetune.interrupts import StopRequest
+from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
 from finetune.jobs.freezing_record import freeze_record
 from finetune.jobs.planning import Preview, preview
-from finetune.jobs.sources import Sources, make_sources
+from finetune.jobs.sources import SourceMaker
+from finetune.jobs.training import PhaseTrainer, Trained
 from finetune.progress import Say, Track, silent, untracked
 from finetune.reporting import ReportContext, write_report
 from finetune.timing import Stopwatch
-from finetune.training import FittedTail, TailData, fit_tail, predict_scores
+from finetune.training import predict_scores
 from recipes import Recipe, dump_recipe
 
 
@@ -38,51 +39,55 @@ def run(
     out: Path | None = None,
     *,
     overwrite: bool = False,
+    resume: bool = False,
     command: Sequence[str] = (),
     track: Track = untracked,
     say: Say = silent,
+    stop: StopRequest | None = None,
 ) -> RunResult:
     """Train the tail of a backbone on the images at `data` and write every file of a run.
 
-    Raises DataError, RecipeError or a TailtuneError, each in words for the user.
+    `resume` goes on from the last checkpoint of the run in `out`; it ends in the same bytes.
+
+    Raises DataError, RecipeError or a TailtuneError, each in words for the user; Interrupted when
+    `stop` asks for an end.
     """
-    watch, notes = Stopwatch(), list[str]()
+    watch, notes, stop = Stopwatch(), list[str](), stop or StopRequest()
 
     def tell(sentence: str) -> None:
         notes.append(sentence)
         say(sentence)
 
     torch.set_float32_matmul_precision("highest")
-    folder = open_run_folder(out, data, overwrite)
-    with watch.measure("scan"):
-        made = preview(data, recipe, track=track, say=tell)
-    sources = make_sources(made, recipe, watch, track=track, say=tell)
-    before = frozen_digest(made.backbone.model, made.plan)
-    with watch.measure("tail"):
-        fitted = _fit(made, sources, recipe, track)
-    after = frozen_digest(made.backbone.model, made.plan)
-    with watch.measure("evaluate"):
-        predictions = _predict(made, sources, recipe)
-    record = freeze_record(made.plan, made.cut, before, after)
-    _write_run(folder, made, recipe, fitted, predictions, record, command)
-    with watch.measure("report"):
-        evaluation = write_report(folder, predictions, _context(made, recipe, fitted, record, command))
-    _write_timings(folder, watch, made, recipe, fitted)
-    return RunResult(folder, evaluation, before == after, tuple(notes))
+    track = stop.tracked(track)
+    folder = open_run_folder(out, data, overwrite=overwrite, resume=resume)
+    with hold_run_folder(folder) as checkpoints:
+        with watch.measure("scan"):
+            made = preview(data, recipe, track=track, say=tell)
+        if not resume:
+            write_text(folder / RUN_MARK, dump_recipe(recipe))
+        maker = SourceMaker(made, recipe, watch, track=track, say=tell)
+        maker.adapt_norms()
+        trainer = PhaseTrainer(made, recipe, maker, checkpoints, stop)
+        if resume:
+            trainer.resume()
+        trained = trainer.train()
+        predictions = _predict(made, maker, trained.after)
+        record = freeze_record(made.plan, made.cut, trained.before, trained.after, trained.proofs)
+        _write_run(folder, made, recipe, trained, predictions, record, command)
+        with watch.measure("report"):
+            evaluation = write_report(folder, predictions, _context(made, recipe, trained, record, command))
+        _write_timings(folder, watch, made, recipe, trained)
+    return RunResult(folder, evaluation, bool(record["verified"]), tuple(notes))
 
 
-def _fit(made: Preview, sources: Sources, recipe: Recipe, track: Track) -> FittedTail:
-    data = TailData(sources.train, sources.val, classes=len(made.dataset.labels), head=made.backbone.classifier)
-    return fit_tail(made.backbone.model, made.cut, data, recipe.train, recipe.seed, track=track)
-
-
-def _predict(made: Preview, sources: Sources, recipe: Recipe) -> pd.DataFrame:
+def _predict(made: Preview, maker: SourceMaker, frozen_sha256: str) -> pd.DataFrame:
     """Scores of every validation and test image: plain softmax of the saved model in fp32."""
     labels, tables = made.dataset.labels, []
-    for split, source in (("val", sources.val), ("test", sources.test)):
-        if source is None:
-            continue
-        scores = predict_scores(made.cut.eval_tail, source)
+    made.backbone.model.eval()
+    for split, source in maker.parts(("val", "test"), made.cut, frozen_sha256).items():
+        with maker.watch.measure("evaluate"):
+            scores = predict_scores(made.cut.eval_tail, source)
         table = made.dataset.part(split)[["path", "label", "group", "split"]].reset_index(drop=True)
         table["predicted"] = [labels[index] for index in scores.argmax(1)]
         columns = pd.DataFrame(scores, columns=[f"score_{label}" for label in labels])
@@ -94,27 +99,26 @@ def _write_run(
     folder: Path,
     made: Preview,
     recipe: Recipe,
-    fitted: FittedTail,
+    trained: Trained,
     predictions: pd.DataFrame,
     record: dict[str, object],
     command: Sequence[str],
 ) -> None:
-    write_text(folder / "recipe.yaml", dump_recipe(recipe))
     write_json(folder / "environment.json", describe_environment(made, recipe, command))
     write_csv(folder / "dataset.csv", made.dataset.table)
     write_csv(folder / "findings.csv", made.dataset.findings)
     write_json(folder / "freeze.json", record)
-    write_csv(folder / "history.csv", fitted.history)
+    write_csv(folder / "history.csv", trained.history)
     write_csv(folder / "predictions.csv", predictions)
     save_timm_folder(made.backbone, made.dataset.labels, folder / "model")
 
 
 def _context(
-    made: Preview, recipe: Recipe, fitted: FittedTail, record: dict[str, object], command: Sequence[str]
+    made: Preview, recipe: Recipe, trained: Trained, record: dict[str, object], command: Sequence[str]
 ) -> ReportContext:
     return ReportContext(
         labels=made.dataset.labels,
-        history=fitted.history,
+        history=trained.history,
         findings=made.dataset.findings,
         freeze=record,
         recipe_text=dump_recipe(recipe),
@@ -125,8 +129,8 @@ def _context(
     )
 
 
-def _write_timings(folder: Path, watch: Stopwatch, made: Preview, recipe: Recipe, fitted: FittedTail) -> None:
+def _write_timings(folder: Path, watch: Stopwatch, made: Preview, recipe: Recipe, trained: Trained) -> None:
     seconds = {name: round(value, 3) for name, value in watch.seconds().items()}
-    counts = {"images": len(made.dataset.table), "views": recipe.augment.views, "epochs": len(fitted.history)}
+    counts = {"images": len(made.dataset.table), "views": recipe.augment.views, "epochs": len(trained.history)}
     names = ("decode", "trunk", "tail", "evaluate", "report", "total")
     write_json(folder / "timings.json", {name: seconds.get(name, 0.0) for name in names} | counts)

@@ -1,7 +1,6 @@
 """Choose where the tail's batches come from, and make them ready."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import torch
 
@@ -15,12 +14,12 @@ from finetune.features import (
     StoreIdentity,
     Viewer,
     default_store_folder,
-    estimate_trunk_norm,
+    estimate_norms,
     fold_norms,
     run_trunk,
 )
 from finetune.features.images import TRUNK_BATCH
-from finetune.freezing import frozen_digest
+from finetune.freezing import Cut
 from finetune.jobs.folder import package_versions
 from finetune.jobs.planning import Preview
 from finetune.progress import Say, Track
@@ -30,109 +29,97 @@ from recipes import Recipe
 _DTYPES = {"fp16": "float16", "fp32": "float32"}
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Training views, and the evaluation view of the other parts; `val` is absent where it is empty."""
+class SourceMaker:
+    """Makes the sources of a run's parts: training views for `train`, the evaluation view for the others."""
 
-    train: FeatureSource
-    val: FeatureSource | None
-    test: FeatureSource
+    def __init__(self, made: Preview, recipe: Recipe, watch: Stopwatch, *, track: Track, say: Say) -> None:
+        self.made, self.recipe, self.watch, self.track, self.say = made, recipe, watch, track, say
+        budget = recipe.cache.budget_gb
+        self.store = FeatureStore(default_store_folder(), None if budget is None else int(budget * 1e9))
+        self._held: dict[tuple[str, Cut], FeatureSource] = {}
 
+    def adapt_norms(self) -> None:
+        """Give the frozen BatchNorm layers the statistics of the training images, where the recipe or the weights ask.
 
-@dataclass(frozen=True)
-class _Kitchen:
-    """What every source is made with."""
+        With random weights every layer that will stand still needs them: what it holds means nothing.
+        """
+        first = self.made.phases[0].plan
+        names = first.frozen_norms if self.recipe.freeze.norm == "adapt" else frozenset[str]()
+        if not self.made.backbone.is_pretrained:
+            names |= first.eval_modules
+        if names:
+            images = self._images("train", is_training=False)
+            estimate_norms(self.made.backbone.model, names, images, self.made.device, track=self.track)
 
-    made: Preview
-    recipe: Recipe
-    store: FeatureStore
-    mode: str
-    watch: Stopwatch
-    track: Track
-    say: Say
+    def parts(self, splits: Iterable[str], cut: Cut, frozen_sha256: str) -> dict[str, FeatureSource]:
+        """The sources of the splits that hold images; `frozen_sha256` is the digest of what `cut` rests on."""
+        filled = [split for split in splits if not self.made.dataset.part(split).empty]
+        for split in filled:
+            if (split, cut) not in self._held:
+                self._held[split, cut] = self._source(split, cut, frozen_sha256)
+        return {split: self._held[split, cut] for split in filled}
 
-    def source(self, split: str, pipeline: Pipeline, views: int, dtype: str) -> FeatureSource:
-        """The source of one part of the data."""
-        images = self.images(split, pipeline, views)
-        targets = self.targets(split)
-        trunk, device = self.made.cut.trunk, self.made.device
-        if trunk is not None and split == "train":
+    def _source(self, split: str, cut: Cut, frozen_sha256: str) -> FeatureSource:
+        is_training = split == "train"
+        images, targets = self._images(split, is_training=is_training), self._targets(split)
+        trunk, device = cut.trunk, self.made.device
+        if trunk is not None and is_training:
             trunk = fold_norms(trunk)
-        is_fresh = self.mode == "fresh" and split == "train"
-        if trunk is None or is_fresh:
+        identity = self._identity(split, cut, frozen_sha256)
+        if trunk is None or is_training and not self._is_stored(identity):
             return FreshSource(images, targets, trunk, device)
-        identity = self.identity(split, pipeline, views, dtype)
         stored = self.store.open(identity)
         if stored is None:
-            stored = self.store.build(
-                identity,
-                run_trunk(trunk, images, device, label=f"trunk, {split}", track=self.track, watch=self.watch),
-            )
+            batches = run_trunk(trunk, images, device, label=f"trunk, {split}", track=self.track, watch=self.watch)
+            stored = self.store.build(identity, batches)
         else:
             self.say(f"Features of the {split} part were found in the store; no image was decoded for them.")
         return StoredSource(stored, targets, device)
 
-    def images(self, split: str, pipeline: Pipeline, views: int) -> ImageViews:
-        viewer = Viewer(pipeline, self.recipe.seed, self.made.workers)
-        return ImageViews(self.made.dataset.root, self.paths(split), viewer, views=range(views))
+    def _is_stored(self, identity: StoreIdentity) -> bool:
+        mode, size = self.recipe.cache.mode, identity.size_bytes
+        if mode != "auto" or self.store.has_room(size):
+            return mode != "fresh"
+        self.say(
+            f"Features of {identity.views} views would take {size / 1e9:.1f} GB, more than the store's budget of "
+            f"{self.store.budget() / 1e9:.1f} GB: the trunk runs anew each epoch (cache.mode fresh)."
+        )
+        return False
 
-    def paths(self, split: str) -> list[str]:
-        return [str(path) for path in self.made.dataset.part(split)["path"]]
+    def _images(self, split: str, *, is_training: bool) -> ImageViews:
+        views = self._views() if is_training else 1
+        viewer = Viewer(self._pipeline(is_training), self.recipe.seed, self.made.workers)
+        paths = [str(path) for path in self.made.dataset.part(split)["path"]]
+        return ImageViews(self.made.dataset.root, paths, viewer, views=range(views))
 
-    def targets(self, split: str) -> torch.Tensor:
+    def _pipeline(self, is_training: bool) -> Pipeline:
+        preprocessing = self.made.backbone.preprocessing
+        if is_training:
+            return build_training_pipeline(self.recipe.augment.preset, preprocessing)
+        return build_evaluation_pipeline(preprocessing)
+
+    def _views(self) -> int:
+        return self.recipe.augment.views if self.recipe.augment.preset != "none" else 1
+
+    def _targets(self, split: str) -> torch.Tensor:
         index = {label: number for number, label in enumerate(self.made.dataset.labels)}
         return torch.tensor([index[label] for label in self.made.dataset.part(split)["label"]], dtype=torch.long)
 
-    def identity(self, split: str, pipeline: Pipeline, views: int, dtype: str) -> StoreIdentity:
-        part = self.made.dataset.part(split)
+    def _identity(self, split: str, cut: Cut, frozen_sha256: str) -> StoreIdentity:
+        part, is_training = self.made.dataset.part(split), split == "train"
         return StoreIdentity(
             images=tuple(zip(part["path"], part["sha256"], strict=True)),
-            pipeline=pipeline.description,
+            pipeline=self._pipeline(is_training).description,
             seed=self.recipe.seed,
-            views=views,
+            views=self._views() if is_training else 1,
             backbone=self.made.backbone.name,
-            frozen_sha256=frozen_digest(self.made.backbone.model, self.made.plan),
-            is_folded=split == "train",
-            cut=self.made.cut.names,
-            shapes=self.made.cut.shapes,
-            dtype=dtype,
+            frozen_sha256=frozen_sha256,
+            is_folded=is_training,
+            cut=cut.names,
+            shapes=cut.shapes,
+            dtype=_DTYPES[self.recipe.cache.dtype] if is_training else "float32",
             batch_size=TRUNK_BATCH,
             threads=torch.get_num_threads(),
             device=str(self.made.device),
             versions=tuple(sorted(package_versions().items())),
         )
-
-
-def make_sources(made: Preview, recipe: Recipe, watch: Stopwatch, *, track: Track, say: Say) -> Sources:
-    """Estimate norm statistics where the weights are random, run the trunk, and hand out the sources."""
-    budget = recipe.cache.budget_gb
-    store = FeatureStore(default_store_folder(), None if budget is None else int(budget * 1e9))
-    training = build_training_pipeline(recipe.augment.preset, made.backbone.preprocessing)
-    evaluation = build_evaluation_pipeline(made.backbone.preprocessing)
-    views = recipe.augment.views if recipe.augment.preset != "none" else 1
-    kitchen = _Kitchen(made, recipe, store, "stored", watch, track, say)
-    if not made.backbone.is_pretrained:
-        images = kitchen.images("train", evaluation, 1)
-        estimate_trunk_norm(made.backbone.model, made.plan, images, made.device, track=track)
-    mode = _choose_mode(kitchen, training, views, say)
-    kitchen = _Kitchen(made, recipe, store, mode, watch, track, say)
-    dtype = _DTYPES[recipe.cache.dtype]
-    parts: Sequence[str] = [split for split in ("val", "test") if not made.dataset.part(split).empty]
-    held_out = {split: kitchen.source(split, evaluation, 1, "float32") for split in parts}
-    return Sources(kitchen.source("train", training, views, dtype), held_out.get("val"), held_out["test"])
-
-
-def _choose_mode(kitchen: _Kitchen, pipeline: Pipeline, views: int, say: Say) -> str:
-    wish = kitchen.recipe.cache.mode
-    if kitchen.made.cut.trunk is None:
-        return "whole"
-    if wish != "auto":
-        return wish
-    size = kitchen.identity("train", pipeline, views, _DTYPES[kitchen.recipe.cache.dtype]).size_bytes
-    if kitchen.store.has_room(size):
-        return "stored"
-    say(
-        f"Features of {views} views would take {size / 1e9:.1f} GB, more than the store's budget of "
-        f"{kitchen.store.budget() / 1e9:.1f} GB: the trunk runs anew each epoch (cache.mode fresh)."
-    )
-    return "fresh"

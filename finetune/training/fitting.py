@@ -1,7 +1,8 @@
-"""One loop that trains the tail, whatever its features come from."""
+"""One loop that trains the tail, phase after phase, whatever its features come from."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -10,14 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from finetune.checkpoint import Checkpoint
 from finetune.errors import TailtuneError
 from finetune.features import FeatureSource
-from finetune.freezing import Cut
+from finetune.freezing import Cut, FreezePlan
+from finetune.interrupts import StopRequest
 from finetune.progress import Track, untracked
+from finetune.training.averaging import WeightAverage
 from finetune.training.optimizer import class_weights, make_optimizer
 from finetune.training.predicting import predict_logits
 from finetune.training.schedule import learning_rate_at
-from recipes import TrainSettings
+from finetune.training.state import Best, Position, TrainingState, fill_optimizer, optimizer_tensors, pack, unpack
+from recipes import Phase, TrainSettings
 
 HISTORY_COLUMNS = (
     "phase",
@@ -32,128 +37,185 @@ HISTORY_COLUMNS = (
 
 @dataclass(frozen=True)
 class TailData:
-    """What the tail learns from and is chosen by; `val` may be absent, `head` names the new modules."""
+    """What the tail learns from and is chosen by; `val` may be absent."""
 
     train: FeatureSource
     val: FeatureSource | None
     classes: int
-    head: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class FittedTail:
-    """The history, one row an epoch, and the epoch whose weights the model now holds."""
+class TailFitter:
+    """Trains in place what a model leaves unlocked, over one or more phases, and keeps the best epoch.
 
-    history: pd.DataFrame
-    best_epoch: int
-
-
-@dataclass
-class _Best:
-    """The best epoch so far, by (balanced accuracy, -loss) on the validation images."""
-
-    epoch: int = 0
-    rank: tuple[float, float] = (-1.0, 0.0)
-    state: dict[str, Tensor] = field(default_factory=dict)
-
-
-def fit_tail(
-    model: nn.Module,
-    cut: Cut,
-    data: TailData,
-    settings: TrainSettings,
-    seed: int,
-    *,
-    track: Track = untracked,
-) -> FittedTail:
-    """Train what `model` leaves unlocked, in place, and keep the best epoch on validation.
-
-    Training ends early when neither balanced accuracy nor loss on validation has become better
-    for `patience` epochs.
-
-    Order, dropout and views are functions of (seed, epoch). The global random state is left as it was.
-
-    Raises TailtuneError when the loss stops being finite, naming the step and learning rate.
+    `plan` is what stays frozen throughout; each phase may freeze more. Order, dropout and views
+    are functions of (seed, phase, epoch); the global random state is left as it was. `save`
+    receives a checkpoint after every epoch and when `stop` asks for an end in the middle of one.
     """
-    optimizer = make_optimizer(model, settings.weight_decay, data.head, settings.head_factor)
-    weights = class_weights(data.train.targets, data.classes) if settings.class_balance == "loss" else None
-    best, rows = _Best(), []
-    least_loss, last_gain = float("inf"), 0
-    for epoch in track(range(1, settings.epochs + 1), "tail", settings.epochs):
-        started = perf_counter()
-        rate, train_loss = _train_epoch(cut.train_tail, data.train, optimizer, weights, settings, seed, epoch)
-        val_loss, val_accuracy = _validate(cut.eval_tail, data)
-        rows.append((0, epoch, rate, train_loss, val_loss, val_accuracy, perf_counter() - started))
-        rank = (val_accuracy, -val_loss) if data.val else (float(epoch), 0.0)
-        if rank > best.rank:
-            best, last_gain = _Best(epoch, rank, _learned_state(model)), epoch
-        if val_loss < least_loss:
-            least_loss, last_gain = val_loss, epoch
-        if data.val and settings.patience is not None and epoch - last_gain >= settings.patience:
-            break
-    _restore(model, best.state)
-    return FittedTail(pd.DataFrame(rows, columns=list(HISTORY_COLUMNS)), best.epoch)
 
+    def __init__(
+        self,
+        model: nn.Module,
+        plan: FreezePlan,
+        settings: TrainSettings,
+        seed: int,
+        *,
+        head: tuple[str, ...] = (),
+        save: Callable[[Checkpoint], None] | None = None,
+        stop: StopRequest | None = None,
+    ) -> None:
+        self.model, self.plan, self.settings, self.seed, self.head = model, plan, settings, seed, head
+        self._save, self.stop = save, stop or StopRequest()
+        self.state = TrainingState()
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.average: WeightAverage | None = None
+        self._held: dict[str, dict[str, Tensor]] = {}
+        self._averages: dict[str, Tensor] = {}
 
-def _train_epoch(
-    tail: nn.Module,
-    source: FeatureSource,
-    optimizer: torch.optim.Optimizer,
-    weights: Tensor | None,
-    settings: TrainSettings,
-    seed: int,
-    epoch: int,
-) -> tuple[float, float]:
-    count, size = len(source.targets), settings.batch_size
-    order = np.random.default_rng([seed, 0, epoch]).permutation(count).tolist()
-    if count > size and count % size == 1:
-        order.pop()  # a batch of one has no batch statistics
-    steps = -(-len(order) // size)
-    first_step, total = (epoch - 1) * steps, settings.epochs * steps
-    warmup = int(settings.warmup_epochs * steps)
-    losses, rate = [], 0.0
-    tail.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(hash((seed, 0, epoch)) % 2**63)
-        for step, (features, targets) in enumerate(source.batches(order, [epoch - 1] * len(order), size), first_step):
-            rate = learning_rate_at(step, total, warmup, settings.learning_rate)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
-            loss = functional.cross_entropy(
-                tail(*features), targets, weight=weights, label_smoothing=settings.label_smoothing
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on where `checkpoint` was saved; the model is changed at once."""
+        self.state, learned, self._averages, self._held = unpack(checkpoint)
+        self._fill(learned)
+
+    def fit_phase(self, phase: Phase, cut: Cut, data: TailData, *, is_last: bool, track: Track = untracked) -> None:
+        """Train from the present epoch to the end of `phase`; the model is locked and cut for it.
+
+        The last phase ends early when neither balanced accuracy nor loss on validation has become
+        better for `patience` epochs.
+
+        Raises TailtuneError when the loss stops being finite, naming the step and learning rate,
+        Interrupted when asked to stop, with the position saved.
+        """
+        self._begin_phase(data)
+        epochs = range(max(phase.first_epoch, self.state.position.epoch), phase.last_epoch + 1)
+        for epoch in track(epochs, "tail" if is_last else f"tail, phase {phase.number}", len(epochs)):
+            started = perf_counter()
+            rate, train_loss = self._train_epoch(cut.train_tail, data.train, phase, epoch)
+            val_loss, val_accuracy = self._judge(cut.eval_tail, data, epoch)
+            seconds = perf_counter() - started
+            self.state.rows.append((phase.number, epoch, rate, train_loss, val_loss, val_accuracy, seconds))
+            self.state.position = Position(epoch + 1)
+            self.state.is_over = is_last and (epoch == phase.last_epoch or self._has_stalled(phase, epoch, data))
+            self.save()
+            if self.state.is_over:
+                break
+
+    def finish(self) -> pd.DataFrame:
+        """Give the model the weights of its best epoch; the history, one row an epoch."""
+        self._fill(self.state.best.state)
+        return pd.DataFrame(self.state.rows, columns=list(HISTORY_COLUMNS))
+
+    def save(self) -> None:
+        """Hand the present state to `save`."""
+        if self._save is not None:
+            held = optimizer_tensors(self.model, self.optimizer) if self.optimizer else self._held
+            averages = self.average.values if self.average else self._averages
+            self._save(pack(self.state, self._learned(), averages, held))
+
+    def _begin_phase(self, data: TailData) -> None:
+        """An optimizer of exactly what learns now; what it held of parameters that go on learning is kept."""
+        held = optimizer_tensors(self.model, self.optimizer) if self.optimizer else self._held
+        settings = self.settings
+        self.optimizer = make_optimizer(self.model, settings.weight_decay, self.head, settings.head_factor)
+        fill_optimizer(self.model, self.optimizer, held)
+        if settings.average_decay is not None:
+            earlier = self.average.values if self.average else self._averages
+            self.average = WeightAverage(self.model, settings.average_decay, earlier)
+        balance = settings.class_balance == "loss"
+        self._class_weights = class_weights(data.train.targets, data.classes) if balance else None
+
+    def _train_epoch(self, tail: nn.Module, source: FeatureSource, phase: Phase, epoch: int) -> tuple[float, float]:
+        size, position = self.settings.batch_size, self.state.position
+        order = self._order(len(source.targets), phase, epoch)
+        steps = -(-len(order) // size)
+        rest = order[position.batches * size :]
+        tail.train()
+        with torch.random.fork_rng(devices=[]):
+            if position.random is None:
+                torch.manual_seed(hash((self.seed, phase.number, epoch)) % 2**63)
+            else:
+                torch.set_rng_state(position.random)
+            rate = 0.0
+            for features, targets in source.batches(rest, [epoch - 1] * len(rest), size):
+                step = (epoch - phase.first_epoch) * steps + position.batches
+                rate = self._rate(step, steps, phase)
+                loss = self._step(tail, features, targets, rate, f"step {step} (epoch {epoch}")
+                position.losses.append(loss * len(targets))
+                position.batches += 1
+                if self.stop.signal is not None and position.batches < steps:
+                    position.random = torch.get_rng_state()
+                    self.save()
+                    self.stop.check()
+        tail.eval()
+        return rate, sum(position.losses) / len(order)
+
+    def _order(self, count: int, phase: Phase, epoch: int) -> list[int]:
+        order: list[int] = np.random.default_rng([self.seed, phase.number, epoch]).permutation(count).tolist()
+        if count > self.settings.batch_size and count % self.settings.batch_size == 1:
+            order.pop()  # a batch of one has no batch statistics
+        return order
+
+    def _rate(self, step: int, steps: int, phase: Phase) -> float:
+        warmup = int(self.settings.warmup_epochs * steps)
+        return learning_rate_at(step, phase.epochs * steps, warmup, phase.learning_rate)
+
+    def _step(self, tail: nn.Module, features: tuple[Tensor, ...], targets: Tensor, rate: float, where: str) -> float:
+        optimizer = self.optimizer
+        assert optimizer is not None
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        loss = functional.cross_entropy(
+            tail(*features), targets, weight=self._class_weights, label_smoothing=self.settings.label_smoothing
+        )
+        if not torch.isfinite(loss):
+            raise TailtuneError(
+                f"The loss is {float(loss.detach())} at {where}, learning rate {rate:.2g}); "
+                f"try --lr {self.settings.learning_rate / 10:.0e}."
             )
-            if not torch.isfinite(loss):
-                raise TailtuneError(
-                    f"The loss is {float(loss.detach())} at step {step} (epoch {epoch}, learning rate {rate:.2g}); "
-                    f"try --lr {settings.learning_rate / 10:.0e}."
-                )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            losses.append(float(loss.detach()) * len(targets))
-    tail.eval()
-    return rate, sum(losses) / len(order)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.settings.clip_norm is not None:
+            learning = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            torch.nn.utils.clip_grad_norm_(learning, self.settings.clip_norm)
+        optimizer.step()
+        if self.average is not None:
+            self.average.update()
+        return float(loss.detach())
+
+    def _judge(self, tail: nn.Module, data: TailData, epoch: int) -> tuple[float, float]:
+        """Loss and balanced accuracy on validation; remembers the weights of the best epoch so far."""
+        state = self.state
+        lent: AbstractContextManager[None] = self.average.applied() if self.average else nullcontext()
+        with lent:
+            loss, accuracy = validate(tail, data.val)
+            rank = (accuracy, -loss) if data.val else (float(epoch), 0.0)
+            if rank > state.best.rank:
+                state.best, state.last_gain = Best(epoch, rank, self._learned()), epoch
+        if loss < state.least_loss:
+            state.least_loss, state.last_gain = loss, epoch
+        return loss, accuracy
+
+    def _has_stalled(self, phase: Phase, epoch: int, data: TailData) -> bool:
+        since = epoch - max(self.state.last_gain, phase.first_epoch - 1)
+        return data.val is not None and self.settings.patience is not None and since >= self.settings.patience
+
+    def _learned(self) -> dict[str, Tensor]:
+        """Copies of all that training may have moved: what learns in any phase, and the buffers."""
+        learned = {name: held for name, held in self.model.named_parameters() if name in self.plan.trainable_parameters}
+        return {name: held.detach().clone() for name, held in {**learned, **dict(self.model.named_buffers())}.items()}
+
+    @torch.no_grad()
+    def _fill(self, state: Mapping[str, Tensor]) -> None:
+        everything = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
+        for name, tensor in state.items():
+            everything[name].copy_(tensor)
 
 
-def _validate(tail: nn.Module, data: TailData) -> tuple[float, float]:
-    """Log loss and balanced accuracy over the validation images; NaN without any."""
-    if data.val is None:
+def validate(tail: nn.Module, val: FeatureSource | None) -> tuple[float, float]:
+    """Log loss and balanced accuracy over the images of `val`; NaN without any."""
+    if val is None:
         return float("nan"), float("nan")
-    logits, targets = predict_logits(tail, data.val), data.val.targets
+    logits, targets = predict_logits(tail, val), val.targets
     loss = float(functional.cross_entropy(logits.double(), targets))
     hits = (logits.argmax(1) == targets).double()
     recalls = [float(hits[targets == target].mean()) for target in targets.unique()]
     return loss, float(np.mean(recalls))
-
-
-def _learned_state(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of all that training may have moved: trainable parameters, and buffers."""
-    learned = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    return {name: tensor.detach().clone() for name, tensor in {**learned, **dict(model.named_buffers())}.items()}
-
-
-@torch.no_grad()
-def _restore(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    everything = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    for name, tensor in state.items():
-        everything[name].copy_(tensor)

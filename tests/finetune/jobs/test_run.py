@@ -30,7 +30,7 @@ FILES = {
         "history.csv",
         "predictions.csv",
     ),
-    *("report.txt", "report.csv", "report.json", "report.html", "timings.json", "figures", "model"),
+    *("report.txt", "report.csv", "report.json", "report.html", "timings.json", "figures", "model", "checkpoints"),
 }
 
 

@@ -1,0 +1,99 @@
+"""The checkpoints of one run: the newest whole one is found by its number, never by the clock."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from finetune.errors import InputError
+from finetune.files import write_bytes, write_json
+
+FORMAT = 1
+_KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by name, and everything else as JSON."""
+
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+class CheckpointFolder:
+    """Numbered pairs `<number>.safetensors` and `<number>.json`; a pair counts once its JSON is there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, number: int, checkpoint: Checkpoint) -> None:
+        """Write checkpoint `number`, and remove all but the two newest.
+
+        Raises EnvironmentFault when the disk cannot hold it; the earlier ones stay.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        content = save({name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()})
+        write_bytes(self._tensors(number), content)
+        record = {
+            "format": FORMAT,
+            "number": number,
+            "tensors_sha256": hashlib.sha256(content).hexdigest(),
+            "state_sha256": _state_sha256(checkpoint.state),
+            "state": checkpoint.state,
+        }
+        write_json(self._record(number), record)
+        for old in self.numbers()[:-_KEPT]:
+            self._record(old).unlink()
+        self._remove_orphans()
+
+    def load(self) -> tuple[Checkpoint | None, list[str]]:
+        """The newest whole checkpoint, and a sentence for each newer one that is damaged.
+
+        Raises InputError for one that a newer version of tailtune wrote.
+        """
+        lost: list[str] = []
+        for number in reversed(self.numbers()):
+            try:
+                return self._load(number), lost
+            except (OSError, ValueError, KeyError, SafetensorError) as error:
+                lost.append(f"Checkpoint {number} is damaged ({type(error).__name__}: {error}); an older one is used.")
+        return None, lost
+
+    def numbers(self) -> list[int]:
+        """The numbers of all checkpoints, rising."""
+        return sorted(int(file.stem) for file in self.folder.glob("*.json") if file.stem.isdigit())
+
+    def _load(self, number: int) -> Checkpoint:
+        record = json.loads(self._record(number).read_text(encoding="utf-8"))
+        if record["format"] > FORMAT:
+            raise InputError(
+                f"{self._record(number)} has format {record['format']}, this tailtune reads up to {FORMAT}; "
+                "resume with the version that wrote it, or start again with --overwrite."
+            )
+        if _state_sha256(record["state"]) != record["state_sha256"]:
+            raise ValueError("its state does not fit its checksum")
+        content = self._tensors(number).read_bytes()
+        if hashlib.sha256(content).hexdigest() != record["tensors_sha256"]:
+            raise ValueError("its tensors do not fit their checksum")
+        return Checkpoint(load(content), record["state"])
+
+    def _remove_orphans(self) -> None:
+        kept = {self._tensors(number) for number in self.numbers()}
+        for file in [*self.folder.glob("*.safetensors"), *self.folder.glob(".*.tmp")]:
+            if file not in kept:
+                file.unlink(missing_ok=True)
+
+    def _tensors(self, number: int) -> Path:
+        return self.folder / f"{number:08d}.safetensors"
+
+    def _record(self, number: int) -> Path:
+        return self.folder / f"{number:08d}.json"
+
+
+def _state_sha256(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -1,0 +1,141 @@
+"""Train the tail, phase by phase, with a proof for each and a checkpoint after every epoch."""
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from finetune.checkpoint import Checkpoint, CheckpointFolder
+from finetune.errors import InputError
+from finetune.features import FeatureSource
+from finetune.freezing import Cut, frozen_digest, lock_model
+from finetune.interrupts import StopRequest
+from finetune.jobs.planning import PlannedPhase, Preview, lock_and_cut
+from finetune.jobs.sources import SourceMaker
+from finetune.training import TailData, TailFitter
+from recipes import Recipe, dump_recipe
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The history, one row an epoch; the proofs, one record a phase; digests of what is frozen throughout."""
+
+    history: pd.DataFrame
+    proofs: list[dict[str, Any]]
+    before: str
+    after: str
+
+
+class PhaseTrainer:
+    """Trains what a preview has planned; the backbone holds the best epoch's weights afterwards."""
+
+    def __init__(
+        self, made: Preview, recipe: Recipe, maker: SourceMaker, checkpoints: CheckpointFolder, stop: StopRequest
+    ) -> None:
+        self.made, self.recipe, self.maker, self.checkpoints, self.stop = made, recipe, maker, checkpoints, stop
+        self.before = frozen_digest(made.backbone.model, made.plan)
+        self.fitter = TailFitter(
+            made.backbone.model,
+            made.plan,
+            recipe.train,
+            recipe.seed,
+            head=made.backbone.classifier,
+            save=self._save,
+            stop=stop,
+        )
+        self._saved = max(checkpoints.numbers(), default=0)
+
+    def resume(self) -> None:
+        """Go on from the newest whole checkpoint; from the start where there is none.
+
+        Raises InputError, showing the difference, where the checkpoint is of another recipe, other
+        classes, other images or other weights.
+        """
+        checkpoint, lost = self.checkpoints.load()
+        for sentence in lost:
+            self.maker.say(sentence)
+        if checkpoint is None:
+            self.maker.say("No checkpoint was found; training starts from the beginning.")
+            return
+        _check_same(checkpoint.state["run"], self._identity())
+        self.fitter.resume(checkpoint)
+        position = self.fitter.state.position
+        done = f"{position.epoch - 1} epochs" + (f" and {position.batches} batches" if position.batches else "")
+        self.maker.say(f"Resumed after {done} of at most {self.recipe.train.epochs} epochs.")
+
+    def train(self) -> Trained:
+        """Run every phase that is not over."""
+        for planned in self.made.phases:
+            self._run_phase(planned)
+        history = self.fitter.finish()
+        after = frozen_digest(self.made.backbone.model, self.made.plan)
+        return Trained(history, self.fitter.state.proofs, self.before, after)
+
+    def _run_phase(self, planned: PlannedPhase) -> None:
+        state, phase, model = self.fitter.state, planned.phase, self.made.backbone.model
+        proof = next((held for held in state.proofs if held["phase"] == phase.number), None)
+        if proof is not None and "frozen_sha256_after" in proof:
+            return
+        cut = self._cut(planned)
+        digest = frozen_digest(model, planned.plan)
+        if proof is None:
+            proof = {
+                "phase": phase.number,
+                "policy": planned.plan.policy,
+                "first_epoch": phase.first_epoch,
+                "last_epoch": phase.last_epoch,
+                "frozen_sha256_before": digest,
+            }
+            state.proofs.append(proof)
+        if not state.is_over and state.position.epoch <= phase.last_epoch:
+            sources = self.maker.parts(("train", "val"), cut, digest)
+            is_last = planned is self.made.phases[-1]
+            with self.maker.watch.measure("tail"):
+                self.fitter.fit_phase(phase, cut, self._data(sources), is_last=is_last, track=self.maker.track)
+        proof["frozen_sha256_after"] = frozen_digest(model, planned.plan)
+        self.fitter.save()
+
+    def _cut(self, planned: PlannedPhase) -> Cut:
+        """Lock for the phase; the cut of the preview serves where it is the same."""
+        made = self.made
+        if len(made.phases) > 1:
+            return lock_and_cut(made.backbone, planned.plan, self.recipe, made.device)
+        lock_model(made.backbone.model, planned.plan)
+        return made.cut
+
+    def _data(self, sources: dict[str, FeatureSource]) -> TailData:
+        return TailData(sources["train"], sources.get("val"), classes=len(self.made.dataset.labels))
+
+    def _save(self, checkpoint: Checkpoint) -> None:
+        self._saved += 1
+        state = {**checkpoint.state, "run": self._identity()}
+        self.checkpoints.save(self._saved, Checkpoint(checkpoint.tensors, state))
+
+    def _identity(self) -> dict[str, Any]:
+        table = self.made.dataset.table.to_csv(index=False)
+        return {
+            "recipe": dump_recipe(self.recipe),
+            "labels": list(self.made.dataset.labels),
+            "dataset_sha256": hashlib.sha256(table.encode("utf-8", errors="surrogateescape")).hexdigest(),
+            "frozen_sha256": self.before,
+        }
+
+
+def _check_same(saved: dict[str, Any], present: dict[str, Any]) -> None:
+    advice = "Repeat the command of the run, or start again with --overwrite."
+    if saved["recipe"] != present["recipe"]:
+        raise InputError(f"--resume: the recipe is another one ({_difference(saved, present)}). {advice}")
+    if saved["labels"] != present["labels"]:
+        raise InputError(f"--resume: the classes were {saved['labels']}, now {present['labels']}. {advice}")
+    if saved["dataset_sha256"] != present["dataset_sha256"]:
+        raise InputError(f"--resume: the images, labels or splits have changed since the run began. {advice}")
+    if saved["frozen_sha256"] != present["frozen_sha256"]:
+        raise InputError(f"--resume: the frozen weights are not those of the run. {advice}")
+
+
+def _difference(saved: dict[str, Any], present: dict[str, Any]) -> str:
+    lines = difflib.unified_diff(saved["recipe"].splitlines(), present["recipe"].splitlines(), lineterm="", n=0)
+    changed = [line for line in lines if line[0] in "+-" and line[:3] not in ("+++", "---")]
+    return "; ".join(f"{'was' if line[0] == '-' else 'is'} {line[1:].strip()}" for line in changed)

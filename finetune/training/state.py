@@ -1,0 +1,140 @@
+"""Where a training stands between two steps, and how that is kept on disk."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from finetune.checkpoint import Checkpoint
+
+Row = tuple[int, int, float, float, float, float, float]
+"""One epoch: the columns of history.csv."""
+
+
+@dataclass
+class Best:
+    """The best epoch so far, by (balanced accuracy, -loss) on the validation images."""
+
+    epoch: int = 0
+    rank: tuple[float, float] = (-1.0, 0.0)
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Position:
+    """The next step: `epoch` from 1; `batches` of it are done, with these `losses` and this random state."""
+
+    epoch: int = 1
+    batches: int = 0
+    losses: list[float] = field(default_factory=list)
+    random: Tensor | None = None
+
+
+@dataclass
+class TrainingState:
+    """All that changes during training but the model, its optimizer and its average."""
+
+    position: Position = field(default_factory=Position)
+    best: Best = field(default_factory=Best)
+    rows: list[Row] = field(default_factory=list)
+    least_loss: float = math.inf
+    last_gain: int = 0
+    is_over: bool = False
+    proofs: list[dict[str, Any]] = field(default_factory=list)
+    """One record a phase, kept for the caller."""
+
+
+def pack(
+    state: TrainingState,
+    learned: Mapping[str, Tensor],
+    average: Mapping[str, Tensor],
+    optimizer: Mapping[str, Mapping[str, Tensor]],
+) -> Checkpoint:
+    """Everything as one checkpoint."""
+    tensors = {f"model|{name}": tensor for name, tensor in learned.items()}
+    tensors |= {f"best|{name}": tensor for name, tensor in state.best.state.items()}
+    tensors |= {f"average|{name}": tensor for name, tensor in average.items()}
+    tensors |= {f"optimizer|{key}|{name}": value for name, held in optimizer.items() for key, value in held.items()}
+    if state.position.random is not None:
+        tensors["random"] = state.position.random
+    content = {
+        "epoch": state.position.epoch,
+        "batches": state.position.batches,
+        "losses": state.position.losses,
+        "best_epoch": state.best.epoch,
+        "best_rank": [_finite(value) for value in state.best.rank],
+        "rows": [[_finite(value) for value in row] for row in state.rows],
+        "least_loss": _finite(state.least_loss),
+        "last_gain": state.last_gain,
+        "is_over": state.is_over,
+        "proofs": state.proofs,
+    }
+    return Checkpoint(tensors, content)
+
+
+def unpack(
+    checkpoint: Checkpoint,
+) -> tuple[TrainingState, dict[str, Tensor], dict[str, Tensor], dict[str, dict[str, Tensor]]]:
+    """The state, and the tensors of model, average and optimizer (parameter -> key -> tensor)."""
+    content = checkpoint.state
+    state = TrainingState(
+        position=Position(
+            content["epoch"], content["batches"], list(content["losses"]), checkpoint.tensors.get("random")
+        ),
+        best=Best(
+            content["best_epoch"],
+            (content["best_rank"][0], content["best_rank"][1]),
+            _below("best", checkpoint.tensors),
+        ),
+        rows=[_row(row) for row in content["rows"]],
+        least_loss=math.inf if content["least_loss"] is None else content["least_loss"],
+        last_gain=content["last_gain"],
+        is_over=content["is_over"],
+        proofs=list(content["proofs"]),
+    )
+    optimizer: dict[str, dict[str, Tensor]] = {}
+    for path, tensor in _below("optimizer", checkpoint.tensors).items():
+        key, _, name = path.partition("|")
+        optimizer.setdefault(name, {})[key] = tensor
+    return state, _below("model", checkpoint.tensors), _below("average", checkpoint.tensors), optimizer
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+    """What the optimizer holds of each parameter, by the parameter's name."""
+    return {
+        name: {key: value for key, value in optimizer.state[held].items() if isinstance(value, Tensor)}
+        for name, held in model.named_parameters()
+        if held in optimizer.state
+    }
+
+
+def fill_optimizer(
+    model: nn.Module, optimizer: torch.optim.Optimizer, held: Mapping[str, Mapping[str, Tensor]]
+) -> None:
+    """Give the optimizer what it held of the parameters that it still has; of the others nothing."""
+    owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    for name, parameter in model.named_parameters():
+        if id(parameter) in owned and name in held:
+            optimizer.state[parameter] = {
+                key: value.clone().to(parameter.device if value.ndim else value.device)
+                for key, value in held[name].items()
+            }
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    start = f"{prefix}|"
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _row(held: list[Any]) -> Row:
+    phase, epoch, *numbers = held
+    rate, train_loss, val_loss, accuracy, seconds = (math.nan if value is None else value for value in numbers)
+    return phase, epoch, rate, train_loss, val_loss, accuracy, seconds
