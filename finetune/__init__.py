@@ -1,7 +1,7 @@
 """Transfer learning for small image sets: the frozen part of a network runs once, and is proven frozen.
 
 `finetune.run(data, recipe, out)` does the main job and returns a `RunResult`; recipes come from
-`recipes.load_recipe`. Names are imported when they are first used, so `import finetune` is light.
+`recipes.load_recipe`. `finetune.freeze(model, policy)` locks any module for a training loop of your own. Names are imported when they are first used, so `import finetune` is light.
 """
 
 import importlib
@@ -10,6 +10,8 @@ from typing import Any
 _HOMES = {
     "RunResult": "finetune.jobs",
     "run": "finetune.jobs",
+    "Lock": "finetune.freezing",
+    "freeze": "finetune.freezing",
     "FreezeError": "finetune.errors",
     "InputError": "finetune.errors",
     "TailtuneError": "finetune.errors",

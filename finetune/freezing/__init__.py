@@ -1,6 +1,7 @@
 """The freezing engine: a policy becomes a plan, the plan a lock, a proof and a cut into trunk and tail."""
 
 from finetune.freezing.cutting import Cut, cut_model, keep_whole
+from finetune.freezing.lock import Lock, freeze
 from finetune.freezing.locking import frozen_digest, lock_model, release_model
 from finetune.freezing.planning import FreezePlan, Staged, StageRow, frozen_throughout, plan_freeze
 from finetune.freezing.policy import NAMED_POLICIES, FreezePolicy, parse_policy
@@ -10,9 +11,11 @@ __all__ = [
     "Cut",
     "FreezePlan",
     "FreezePolicy",
+    "Lock",
     "StageRow",
     "Staged",
     "cut_model",
+    "freeze",
     "frozen_digest",
     "frozen_throughout",
     "keep_whole",

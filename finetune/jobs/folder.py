@@ -44,7 +44,7 @@ def open_run_folder(out: Path | None, data: Path, *, overwrite: bool = False, re
     if overwrite and resume:
         raise InputError("--resume goes on with a run, --overwrite begins it anew; give one of them.")
     folder = out if out is not None else _numbered(data.resolve().stem, is_new=not resume)
-    if resume and not (folder / RUN_MARK).exists():
+    if resume and not (folder / RUN_MARK).exists() and not _was_barely_begun(folder):
         raise InputError(f"{folder} holds no run (no {RUN_MARK}) to resume; leave --resume out to begin one.")
     try:
         if not resume and folder.exists() and any(folder.iterdir()):
@@ -58,6 +58,11 @@ def open_run_folder(out: Path | None, data: Path, *, overwrite: bool = False, re
     except OSError as error:
         raise EnvironmentFault(f"{folder} cannot be written: {error.strerror}. Choose another --out.") from error
     return folder
+
+
+def _was_barely_begun(folder: Path) -> bool:
+    """Whether a run was stopped here before it wrote anything."""
+    return folder.is_dir() and {entry.name for entry in folder.iterdir()} == {"checkpoints"}
 
 
 @contextmanager

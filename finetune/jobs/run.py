@@ -64,7 +64,7 @@ def run(
     with hold_run_folder(folder) as checkpoints:
         with watch.measure("scan"):
             made = preview(data, recipe, track=track, say=tell)
-        if not resume:
+        if not (folder / RUN_MARK).exists():
             write_text(folder / RUN_MARK, dump_recipe(recipe))
         maker = SourceMaker(made, recipe, watch, track=track, say=tell)
         maker.adapt_norms()

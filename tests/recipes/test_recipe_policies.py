@@ -2,13 +2,14 @@
 
 import pytest
 
-from recipes.policies import POLICIES, STAGES, check_policy
+from recipes.policies import POLICIES, SCHEDULES, STAGES, check_policy
 
 
 @pytest.mark.parametrize(
     "policy",
     [
         *POLICIES,
+        *SCHEDULES,
         "stem",
         "stem, stage1",
         "blocks.0.*",
@@ -41,6 +42,12 @@ def test_a_policy_a_stage_or_a_pattern_is_accepted(policy):
 def test_anything_else_is_refused_with_what_was_meant(policy, said):
     with pytest.raises(ValueError, match=said):
         check_policy(policy)
+
+
+@pytest.mark.parametrize("policy", SCHEDULES)
+def test_a_phase_is_no_schedule_itself(policy):
+    with pytest.raises(ValueError, match="several phases"):
+        check_policy(policy, may_be_scheduled=False)
 
 
 def test_the_engine_knows_the_same_policies_and_stages():

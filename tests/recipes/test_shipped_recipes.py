@@ -7,10 +7,10 @@ import pytest
 
 from recipes import DEFAULT_RECIPE, RecipeError, copy_recipe, list_recipes, load_recipe, recipe_text
 
-NAMES = ("first-three", "full", "head-only", "last-two-stages")
+NAMES = ("first-three", "full", "gradual", "head-only", "last-two-stages", "norm-only")
 
 
-def test_four_recipes_are_shipped():
+def test_these_recipes_are_shipped():
     assert tuple(name for name, _ in list_recipes()) == NAMES
     assert DEFAULT_RECIPE in NAMES
 
