@@ -8,8 +8,8 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "RunResult": "finetune.jobs",
-    "run": "finetune.jobs",
+    "RunResult": "finetune.jobs.run",
+    "run": "finetune.jobs.run",
     "Lock": "finetune.freezing",
     "freeze": "finetune.freezing",
     "FreezeError": "finetune.errors",

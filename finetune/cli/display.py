@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from finetune.backbones import Backbone
     from finetune.evaluation import Evaluation, Metric
     from finetune.freezing import Cut, FreezePlan
-    from finetune.jobs import RunResult
+    from finetune.jobs.run import RunResult
 
 _SHOWN_FINDINGS = 20
 

@@ -26,7 +26,8 @@ def command(data: Path, out: Path | None, overwrite: bool, resume: bool, dry_run
 
     from finetune.cli import display
     from finetune.interrupts import stop_on_signals
-    from finetune.jobs import preview, run
+    from finetune.jobs.planning import preview
+    from finetune.jobs.run import run
 
     if dry_run:
         made = preview(data, recipe, track=track, say=console.print)
