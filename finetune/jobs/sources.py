@@ -43,13 +43,16 @@ class SourceMaker:
 
         With random weights every layer that will stand still needs them: what it holds means nothing.
         """
+        names = self.norms_to_adapt()
+        if names:
+            images = self.images("train", is_training=False)
+            estimate_norms(self.made.backbone.model, names, images, self.made.device, track=self.track)
+
+    def norms_to_adapt(self) -> frozenset[str]:
+        """Modules whose BatchNorm statistics are estimated before the run; empty where none are."""
         first = self.made.phases[0].plan
         names = first.frozen_norms if self.recipe.freeze.norm == "adapt" else frozenset[str]()
-        if not self.made.backbone.is_pretrained:
-            names |= first.eval_modules
-        if names:
-            images = self._images("train", is_training=False)
-            estimate_norms(self.made.backbone.model, names, images, self.made.device, track=self.track)
+        return names if self.made.backbone.is_pretrained else names | first.eval_modules
 
     def parts(self, splits: Iterable[str], cut: Cut, frozen_sha256: str) -> dict[str, FeatureSource]:
         """The sources of the splits that hold images; `frozen_sha256` is the digest of what `cut` rests on."""
@@ -61,12 +64,12 @@ class SourceMaker:
 
     def _source(self, split: str, cut: Cut, frozen_sha256: str) -> FeatureSource:
         is_training = split == "train"
-        images, targets = self._images(split, is_training=is_training), self._targets(split)
+        images, targets = self.images(split, is_training=is_training), self.targets(split)
         trunk, device = cut.trunk, self.made.device
         if trunk is not None and is_training:
             trunk = fold_norms(trunk)
-        identity = self._identity(split, cut, frozen_sha256)
-        if trunk is None or is_training and not self._is_stored(identity):
+        identity = self.identity(split, cut, frozen_sha256)
+        if trunk is None or is_training and not self.is_stored(identity):
             return FreshSource(images, targets, trunk, device)
         stored = self.store.open(identity)
         if stored is None:
@@ -76,7 +79,8 @@ class SourceMaker:
             self.say(f"Features of the {split} part were found in the store; no image was decoded for them.")
         return StoredSource(stored, targets, device)
 
-    def _is_stored(self, identity: StoreIdentity) -> bool:
+    def is_stored(self, identity: StoreIdentity) -> bool:
+        """Whether training views are kept, as the recipe says or, for `auto`, where the budget has room."""
         mode, size = self.recipe.cache.mode, identity.size_bytes
         if mode != "auto" or self.store.has_room(size):
             return mode != "fresh"
@@ -86,7 +90,8 @@ class SourceMaker:
         )
         return False
 
-    def _images(self, split: str, *, is_training: bool) -> ImageViews:
+    def images(self, split: str, *, is_training: bool) -> ImageViews:
+        """The images of one part, in the views of training or of evaluation."""
         views = self._views() if is_training else 1
         viewer = Viewer(self._pipeline(is_training), self.recipe.seed, self.made.workers)
         paths = [str(path) for path in self.made.dataset.part(split)["path"]]
@@ -101,11 +106,13 @@ class SourceMaker:
     def _views(self) -> int:
         return self.recipe.augment.views if self.recipe.augment.preset != "none" else 1
 
-    def _targets(self, split: str) -> torch.Tensor:
+    def targets(self, split: str) -> torch.Tensor:
+        """The class of each image of one part, as its place among the labels: (images,)."""
         index = {label: number for number, label in enumerate(self.made.dataset.labels)}
         return torch.tensor([index[label] for label in self.made.dataset.part(split)["label"]], dtype=torch.long)
 
-    def _identity(self, split: str, cut: Cut, frozen_sha256: str) -> StoreIdentity:
+    def identity(self, split: str, cut: Cut, frozen_sha256: str) -> StoreIdentity:
+        """Everything that shapes the features of one part at `cut`."""
         part, is_training = self.made.dataset.part(split), split == "train"
         return StoreIdentity(
             images=tuple(zip(part["path"], part["sha256"], strict=True)),
