@@ -1,19 +1,15 @@
 """What the commands print: tables and closing summaries."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from finetune.jobs.plan_table import describe_plan
-
 if TYPE_CHECKING:
     from data_tools import Dataset
-    from finetune.backbones import Backbone
     from finetune.evaluation import Evaluation, Metric
-    from finetune.freezing import Cut, FreezePlan
     from finetune.jobs.run import RunResult
 
 _SHOWN_FINDINGS = 20
@@ -34,33 +30,6 @@ def show_dataset(console: Console, dataset: "Dataset") -> None:
         console.print(f"{row.severity:<8}{row.check}: {escape(f'{row.path} {row.detail}')}", highlight=False)
     if len(dataset.findings) > _SHOWN_FINDINGS:
         console.print(f"... and {len(dataset.findings) - _SHOWN_FINDINGS} more findings (all in findings.csv)")
-
-
-def show_plan(console: Console, backbone: "Backbone", plan: "FreezePlan", cut: "Cut") -> None:
-    """The freeze table of a locked backbone."""
-    show_plan_table(console, describe_plan(backbone, plan, cut))
-
-
-def show_plan_table(console: Console, plan: dict[str, Any]) -> None:
-    """The freeze table from its JSON form."""
-    table = Table(title=f"{plan['model']}, policy {plan['policy']}", title_justify="left")
-    for heading in ("stage", "parameters", "buffers", "multiply-adds", "frozen"):
-        table.add_column(heading, justify="left" if heading in ("stage", "frozen") else "right")
-    for row in plan["stages"]:
-        share = row["frozen_parameters"] / row["parameters"] if row["parameters"] else 0.0
-        frozen = "yes" if row["frozen"] else "no" if share == 0 else f"{share:.0%}"
-        table.add_row(row["name"], *(f"{row[key]:,}" for key in ("parameters", "buffers", "macs")), frozen)
-    console.print(table)
-    console.print(
-        f"{plan['parameters']:,} parameters, of which {plan['trainable_parameters']:,} learn", highlight=False
-    )
-    if plan["uncut_reason"]:
-        console.print(f"No trunk: {plan['uncut_reason']}.", highlight=False)
-    for part in plan["cut"]:
-        shape = " x ".join(str(size) for size in part["shape"])
-        console.print(
-            f"Cut after {part['name']}: {shape}, {part['bytes'] / 1e3:,.0f} kB a view (fp16)", highlight=False
-        )
 
 
 def show_result(console: Console, result: "RunResult") -> None:

@@ -23,9 +23,9 @@ _SHORTCUTS = {
     "seed": "seed",
 }
 
+_MODEL = click.option("--model", metavar="NAME", help="Any timm model; default: resnet50.")
 _OPTIONS = [
     click.option("--recipe", metavar="NAME|FILE", help="A shipped recipe or a file; default: first-three."),
-    click.option("--model", metavar="NAME", help="Any timm model; default: resnet50."),
     click.option("--weights", metavar="pretrained|embedded|none|FILE", help="Starting weights; default: pretrained."),
     click.option("--freeze", metavar="POLICY", help="A policy, or stages and patterns to freeze, comma-separated."),
     click.option("--metadata", metavar="CSV", help="Table to join to a folder on its path (or file) column."),
@@ -46,6 +46,11 @@ _OPTIONS = [
 
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add every option that shapes a recipe to a command."""
+    return _MODEL(recipe_options_but_model(command))
+
+
+def recipe_options_but_model(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that takes the model as its argument."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

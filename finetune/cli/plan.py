@@ -1,27 +1,58 @@
-"""`finetune plan`: what of a model would be frozen, and where it is cut."""
+"""`finetune plan`: what of a model would be frozen, where it is cut, and what a run would cost."""
 
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
+from finetune.cli.options import recipe_from, recipe_options_but_model
+from finetune.cli.progress import ConsoleTrack
+
+_CLASSES = 1000
+
 
 @click.command("plan")
 @click.argument("model")
-@click.option("--freeze", default="first-three", show_default=True, metavar="POLICY", help="The freeze policy.")
-@click.option("--image-size", type=int, help="Pixels on a side; default: the model's own.")
-@click.option("--classes", type=click.IntRange(1), default=1000, show_default=True, help="Outputs of the head.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(model: str, freeze: str, image_size: int | None, classes: int, as_json: bool) -> None:
-    """Show the freeze table of MODEL, a timm name. Trains nothing, fetches nothing."""
-    from finetune.cli import display
+@click.option("--data", type=click.Path(path_type=Path), help="Images or manifest: predict time, memory and disk too.")
+@recipe_options_but_model
+@click.option(
+    "--classes", type=click.IntRange(1), help=f"Outputs of the head; default: those of DATA, else {_CLASSES}."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--verbose", is_flag=True, help="Name every module of a stage, and every parameter that learns.")
+def command(model: str, data: Path | None, classes: int | None, as_json: bool, verbose: bool, **options: Any) -> None:
+    """Show the freeze table of MODEL, a timm name. Trains nothing; fetches nothing unless --data asks for weights."""
+    recipe = recipe_from(options | {"model": model})
+    if data is not None and classes is not None:
+        raise click.BadOptionUsage(
+            "classes", "--classes is for a plan without --data; the data say how many there are."
+        )
+
+    from finetune.cli import plan_display
     from finetune.jobs.plan_table import describe_plan, plan_without_weights
 
-    backbone, plan, cut = plan_without_weights(model, freeze, classes, image_size)
+    if data is None:
+        backbone, plan, cut = plan_without_weights(recipe, classes or _CLASSES)
+        forecast = None
+    else:
+        from finetune.jobs.forecasting import forecast_run
+
+        messages = Console(stderr=True)
+        made, forecast = forecast_run(data, recipe, track=ConsoleTrack(messages), say=messages.print)
+        backbone, plan, cut = made.backbone, made.plan, made.cut
     table = describe_plan(backbone, plan, cut)
+    if forecast is not None:
+        table["forecast"] = forecast.as_json()
     if as_json:
         json.dump(table, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    display.show_plan_table(Console(), table)
+    console = plan_display.open_console()
+    plan_display.show_plan_table(console, table)
+    if verbose:
+        plan_display.show_names(console, table, plan)
+    if forecast is not None:
+        plan_display.show_forecast(console, forecast)

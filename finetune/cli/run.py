@@ -24,15 +24,16 @@ def command(data: Path, out: Path | None, overwrite: bool, resume: bool, dry_run
     console = Console(soft_wrap=True)
     track = ConsoleTrack(Console(stderr=True))
 
-    from finetune.cli import display
+    from finetune.cli import display, plan_display
     from finetune.interrupts import stop_on_signals
+    from finetune.jobs.plan_table import describe_plan
     from finetune.jobs.planning import preview
     from finetune.jobs.run import run
 
     if dry_run:
         made = preview(data, recipe, track=track, say=console.print)
         display.show_dataset(console, made.dataset)
-        display.show_plan(console, made.backbone, made.plan, made.cut)
+        plan_display.show_plan_table(plan_display.open_console(), describe_plan(made.backbone, made.plan, made.cut))
         return
     with stop_on_signals() as stop:
         result = run(

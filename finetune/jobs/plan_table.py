@@ -1,28 +1,38 @@
 """The freeze table of a model, as `finetune plan` shows it."""
 
+import math
+from dataclasses import replace
+from typing import Any
+
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch import fx, nn
 
-from finetune.backbones import STAGES, Backbone
-from finetune.freezing import Cut, FreezePlan
-from finetune.jobs.freezing_record import cut_record
-from finetune.jobs.planning import plan_model
-from recipes import load_recipe
-
-
-def plan_without_weights(
-    model: str, policy: str, classes: int, image_size: int | None = None
-) -> tuple[Backbone, FreezePlan, Cut]:
-    """Plan and cut the timm model `model` without loading any weights."""
-    overrides: dict[str, object] = {"model.name": model, "model.weights": "none", "freeze.policy": policy}
-    if image_size is not None:
-        overrides["model.image_size"] = image_size
-    return plan_model(load_recipe(None, overrides), classes, torch.device("cpu"))
+from finetune.backbones import STAGES, Backbone, StageMap, load_backbone
+from finetune.freezing import Cut, FreezePlan, frozen_throughout, lock_model
+from finetune.freezing.sketching import sketch_cut
+from finetune.jobs.macs import count_macs
+from finetune.jobs.planning import plan_phases, policy_text
+from recipes import Recipe
 
 
-def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut) -> dict[str, object]:
-    """The plan as JSON: per stage parameters, buffers, multiply-adds an image and whether it is frozen; the cut."""
-    macs = count_macs(backbone)
+def plan_without_weights(recipe: Recipe, classes: int) -> tuple[Backbone, FreezePlan, Cut]:
+    """Plan and cut the recipe's backbone on the meta device: no weights are read or drawn, nothing is computed."""
+    with torch.device("meta"):
+        drawn = load_backbone(recipe.model.name, "none", classes, image_size=recipe.model.image_size)
+    backbone = replace(drawn, is_pretrained=recipe.model.weights != "none")
+    plan = frozen_throughout(backbone, [phase.plan for phase in plan_phases(backbone, recipe)], policy_text(recipe))
+    lock_model(backbone.model, plan)
+    example = torch.empty(2, 3, backbone.preprocessing.height, backbone.preprocessing.width, device="meta")
+    return backbone, plan, sketch_cut(backbone.model, plan, example)
+
+
+def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut) -> dict[str, Any]:
+    """The plan as JSON: per stage its modules, parameters, buffers, multiply-adds an image and what is frozen; the cut.
+
+    `modules` are the outermost ones that hold parameters or buffers, in order; `trained` names the
+    stages in which anything learns.
+    """
+    macs, modules = count_macs(backbone), modules_by_stage(backbone.model, backbone.stages)
     return {
         "model": backbone.name,
         "policy": plan.policy,
@@ -30,43 +40,84 @@ def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut) -> dict[str, o
         "stages": [
             {
                 "name": row.name,
+                "modules": modules[row.name],
                 "parameters": row.parameters,
                 "buffers": row.buffers,
                 "macs": macs[row.name],
                 "frozen": row.is_frozen,
                 "frozen_parameters": row.frozen_parameters,
+                "frozen_share": row.frozen_parameters / row.parameters if row.parameters else None,
             }
             for row in plan.stages
         ],
-        "cut": cut_record(cut),
+        "cut": _describe_cut(backbone.stages, cut),
         "uncut_reason": cut.reason or None,
         "parameters": plan.frozen_count + plan.trainable_count,
         "trainable_parameters": plan.trainable_count,
         "frozen_parameters": plan.frozen_count,
+        "trained": [row.name for row in plan.stages if row.frozen_parameters < row.parameters],
     }
 
 
-def count_macs(backbone: Backbone) -> dict[str, int]:
-    """Multiply-adds of one image by stage: convolutions, matrix products and attention."""
-    model = backbone.model
-    image = torch.zeros(1, 3, backbone.preprocessing.height, backbone.preprocessing.width)
-    counter = FlopCounterMode(display=False)
-    device = next(model.parameters()).device
-    with torch.no_grad(), counter:
-        model.eval()(image.to(device))
-    inclusive = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
-    macs = dict.fromkeys(STAGES, 0)
-    for name, own in _exclusive(inclusive, type(model).__name__).items():
-        macs[backbone.stages.modules.get(name, "stem")] += own // 2
-    return macs
+def modules_by_stage(model: nn.Module, stages: StageMap) -> dict[str, list[str]]:
+    """The outermost modules of each stage, in order: those that lie in it whole and hold parameters or buffers."""
+    owners = stages.parameters | stages.buffers
+    held: dict[str, set[str]] = {}
+    for tensor, stage in owners.items():
+        path = tensor.split(".")[:-1]
+        for depth in range(len(path)):
+            held.setdefault(".".join(path[: depth + 1]), set()).add(stage)
+    found: dict[str, list[str]] = {stage: [] for stage in STAGES}
+    for name, _ in model.named_modules():
+        inside = held.get(name, set())
+        if len(inside) == 1 and len(held.get(name.rpartition(".")[0], set())) != 1:
+            found[next(iter(inside))].append(name)
+    return found
 
 
-def _exclusive(inclusive: dict[str, int], root: str) -> dict[str, int]:
-    """Counts of each module without its children's; names relative to the root module."""
-    own = {name.removeprefix(f"{root}."): count for name, count in inclusive.items() if name.startswith(f"{root}.")}
-    result = dict(own)
-    for name, count in own.items():
-        parents = [parent for parent in own if parent != name and name.startswith(f"{parent}.")]
-        if parents:
-            result[max(parents, key=len)] -= count
-    return result
+def _describe_cut(stages: StageMap, cut: Cut) -> list[dict[str, Any]]:
+    """One row for each tensor that crosses, per view; `bytes` in fp16, as training views are stored."""
+    if cut.trunk is None:
+        return []
+    rows = []
+    for node, shape in zip(_last_values(cut.trunk), cut.shapes, strict=True):
+        module, is_output = _made_by(node, cut)
+        rows.append(
+            {
+                "name": node.name,
+                "module": module,
+                "is_output": is_output,
+                "stage": stages.modules.get(module),
+                "shape": list(shape),
+                "bytes": 2 * math.prod(shape),
+            }
+        )
+    return rows
+
+
+def _last_values(trunk: nn.Module) -> list[fx.Node]:
+    graph = trunk.graph
+    assert isinstance(graph, fx.Graph)
+    return [node for end in graph.nodes if end.op == "output" for node in end.all_input_nodes]
+
+
+def _made_by(node: fx.Node, cut: Cut) -> tuple[str, bool]:
+    """The outermost module whose output `node` is, and True; else the innermost in which it is made, and False."""
+    around = _modules_around(node)
+    for module in around:
+        after = [other for other in _nodes_after(node, cut) if module in _modules_around(other)]
+        if not after:
+            return module, True
+    return (around[-1] if around else ""), False
+
+
+def _nodes_after(node: fx.Node, cut: Cut) -> list[fx.Node]:
+    trunk, tail = node.graph, cut.eval_tail.graph
+    assert isinstance(tail, fx.Graph)
+    nodes = list(trunk.nodes)
+    return [*nodes[nodes.index(node) + 1 :], *tail.nodes]
+
+
+def _modules_around(node: fx.Node) -> list[str]:
+    """Dotted names of the modules in whose forward pass `node` was traced, outermost first."""
+    return list(node.meta.get("nn_module_stack", {}))
