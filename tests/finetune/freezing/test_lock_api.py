@@ -19,7 +19,13 @@ POLICIES = ["first-three", "last-two-stages", "head-only", "norm-only", "full", 
 def small_resnet() -> ResNet:
     """Four stages of one block, with dropout and stochastic depth."""
     return ResNet(
-        BasicBlock, (1, 1, 1, 1), num_classes=3, channels=(8, 8, 16, 16), stem_width=8, drop_rate=0.2, drop_path_rate=0.2
+        BasicBlock,
+        (1, 1, 1, 1),
+        num_classes=3,
+        channels=(8, 8, 16, 16),
+        stem_width=8,
+        drop_rate=0.2,
+        drop_path_rate=0.2,
     )
 
 
@@ -176,7 +182,7 @@ def test_moving_statistics_of_frozen_norms_end_the_trunk_and_are_no_part_of_the_
     assert torch.equal(after["layer1.0.bn1.weight"], before["layer1.0.bn1.weight"])
     lock.verify()
     trunk, _ = lock.cut(batch(2))
-    assert [tuple(feature.shape[1:]) for feature in trunk(batch(2))] == [(8, 16, 16)]
+    assert [tuple(feature.shape[1:]) for feature in trunk(batch(2))] == [(64, 16, 16)]
 
 
 def test_a_parameter_that_is_averaged_or_clipped_is_one_that_learns() -> None:

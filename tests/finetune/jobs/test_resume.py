@@ -99,7 +99,9 @@ def test_killed_between_and_inside_phases_it_resumes_to_the_same_bytes(
     for count in (0, 1, 3, 5):
         more = ["--resume"] if out.exists() else []
         assert kill_at(count, command(digits_folder, whole / "recipe.yaml", out, *more), out, signal.SIGKILL) == -9
-    done = subprocess.run(command(digits_folder, whole / "recipe.yaml", out, "--resume"), capture_output=True, text=True)
+    done = subprocess.run(
+        command(digits_folder, whole / "recipe.yaml", out, "--resume"), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "Resumed after" in done.stdout
     assert_same(whole, out)
@@ -136,7 +138,9 @@ def test_gradual_on_hymenoptera_survives_kills(tmp_path: Path) -> None:
     assert_same(whole, parts)
 
 
-def test_resume_refuses_what_is_another_run(digits_folder: Path, small_recipe: Recipe, tmp_path: Path, store: Path) -> None:
+def test_resume_refuses_what_is_another_run(
+    digits_folder: Path, small_recipe: Recipe, tmp_path: Path, store: Path
+) -> None:
     with pytest.raises(InputError, match="holds no run"):
         finetune.run(digits_folder, small_recipe, tmp_path / "run", resume=True)
     finetune.run(digits_folder, small_recipe, tmp_path / "run")
