@@ -10,6 +10,7 @@ from recipes.nearest import nearest
 from recipes.schema import Recipe
 
 _LIKE_A_KEY = 0.65
+_A_KEY = "[key]"
 _WANTED = {
     "bool_type": "must be true or false",
     "float_type": "must be a number",
@@ -18,6 +19,7 @@ _WANTED = {
     "int_parsing_size": "must be a whole number of ordinary size",
     "finite_number": "must be a finite number",
     "list_type": "must be a list",
+    "dict_type": "must be a mapping, such as {{old: new}}",
     "model_type": "must be a section of keys",
     "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be {ge} or more",
@@ -34,7 +36,9 @@ def explain_faults(error: ValidationError) -> list[tuple[str, str]]:
 
 
 def key_path(location: Sequence[int | str]) -> str:
-    """`("data", "allow", 0)` as `data.allow[0]`."""
+    """`("data", "allow", 0)` as `data.allow[0]`; a fault in the key of a mapping is one of the mapping."""
+    if location and location[-1] == _A_KEY:
+        location = location[:-2]
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
     return "".join(parts).removeprefix(".")
 
@@ -68,7 +72,8 @@ def _explain(fault: ErrorDetails) -> str:
         return str(context["error"])
     if kind == "string_type":
         remedy = "" if isinstance(seen, (list, Mapping)) or seen is None else "; put it in quotes"
-        return f"must be text, got {describe(seen)}{remedy}"
+        what = "a key must be text" if fault["loc"][-1] == _A_KEY else "must be text"
+        return f"{what}, got {describe(seen)}{remedy}"
     if kind == "literal_error":
         return _explain_choice(seen, str(context["expected"]))
     wanted = _WANTED[kind].format(**_readable(context)) if kind in _WANTED else fault["msg"]

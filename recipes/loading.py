@@ -130,5 +130,5 @@ def _message(name: str, faults: list[Fault], settings: Mapping[str, object]) -> 
 
 
 def _is_within(path: str, setting: str) -> bool:
-    """Whether a fault at `path` is one of `setting`: the same key, an item of it, or the section of it."""
-    return path == setting or path.startswith(f"{setting}[") or setting.startswith(f"{path}.")
+    """Whether a fault at `path` is one of `setting`: the same key, something in it, or the section of it."""
+    return path == setting or path.startswith((f"{setting}[", f"{setting}.")) or setting.startswith(f"{path}.")

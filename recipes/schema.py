@@ -8,18 +8,24 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from recipes.policies import check_policy
 
 _UNWRITABLE = {"Cc", "Cs", "Cn", "Zl", "Zp"}
+_WEIGHTS_WORDS = ("pretrained", "embedded", "none")
 
 
 def _check_text(text: str) -> str:
     """Refuse what no name, path or pattern needs and no YAML file keeps as it is."""
     if not text.strip():
         raise ValueError("must not be empty")
+    return _check_printable(text)
+
+
+def _check_printable(text: str) -> str:
     if any(unicodedata.category(letter) in _UNWRITABLE for letter in text):
         raise ValueError(f"must be one line of printable text, got {text[:40]!r}")
     return text
 
 
 Text = Annotated[str, AfterValidator(_check_text)]
+Prefix = Annotated[str, AfterValidator(_check_printable)]
 
 
 class Settings(BaseModel):
@@ -67,8 +73,16 @@ class ModelSettings(Settings):
     """Any timm model."""
     weights: Text = "pretrained"
     """`pretrained` (timm's default), `embedded` (the demo extra), `none`, or a weights file."""
+    key_map: dict[Prefix, Prefix] = {}
+    """Of a weights file: how its keys begin, and how they shall begin instead, such as {"trunk.": ""}."""
     image_size: int | None = Field(default=None, ge=16, le=2048)
     """Height and width in pixels; null = what the weights were trained with."""
+
+    @model_validator(mode="after")
+    def _check_key_map(self) -> Self:
+        if self.key_map and self.weights in _WEIGHTS_WORDS:
+            raise ValueError(f"key_map renames the keys of a weights file, but weights is {self.weights!r}")
+        return self
 
 
 def _check_wish(policy: object, *, may_be_scheduled: bool) -> object:

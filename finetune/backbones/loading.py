@@ -15,16 +15,21 @@ from huggingface_hub.utils import get_session
 from torch import nn
 
 from data_tools import Preprocessing
+from finetune.backbones.conversion import create_with_conversion
+from finetune.backbones.fit import WeightsFit, fill_model
 from finetune.backbones.stages import StageMap, map_stages
 from finetune.backbones.weights import EMBEDDED_MODEL, Weights, read_embedded_weights, read_weights
-from finetune.errors import EnvironmentFault, InputError, WeightsError
+from finetune.errors import EnvironmentFault, InputError
 
 _SECONDS_TO_REACH = 5.0
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network with a new head, its stages and the preprocessing that its weights expect."""
+    """A network with a new head, its stages and the preprocessing that its weights expect.
+
+    `fit` tells what a weights file brought, where one was given.
+    """
 
     name: str
     model: nn.Module
@@ -32,6 +37,7 @@ class Backbone:
     preprocessing: Preprocessing
     classifier: tuple[str, ...]
     is_pretrained: bool
+    fit: WeightsFit | None = None
 
 
 def load_backbone(
@@ -39,21 +45,24 @@ def load_backbone(
     weights: str,
     classes: int,
     *,
+    key_map: Mapping[str, str] | None = None,
     image_size: int | None = None,
     dropout: float = 0.0,
     seed: int = 0,
 ) -> Backbone:
     """Create the timm model `name` with `weights` and a new head for `classes` classes.
 
-    `weights` is 'pretrained', 'embedded', 'none' or the path of a .safetensors or .pth file,
-    which must fit the network in every tensor but the head. The new head, and everything with
-    'none', is drawn from `seed`; the global random state is left as it was.
+    `weights` is 'pretrained', 'embedded', 'none' or the path of a .safetensors or .pth file, which
+    must bring at least nine tenths of the network's tensors but the head's; `key_map` renames
+    old prefixes of the file's keys to new ones. The new head, and everything that no weights
+    fill, is drawn from `seed`; the global random state is left as it was.
 
     Raises InputError for an unknown name, WeightsError for weights that do not fit,
     EnvironmentFault when named weights cannot be fetched.
     """
     _check_name(name)
     model: Any
+    fit: WeightsFit | None = None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         options = _options(name, image_size, dropout)
@@ -61,12 +70,27 @@ def load_backbone(
             model = timm.create_model(name, num_classes=classes, **options)
         elif weights == "pretrained":
             model = _fetch(name, classes, options)
-        else:
-            table = read_embedded_weights(name) if weights == "embedded" else read_weights(Path(weights))
-            model = _create_with(name, table, weights, options)
-        if weights != "none":
             model.reset_classifier(num_classes=classes)
-    return _as_backbone(name, model, image_size, is_pretrained=weights != "none")
+        elif weights == "embedded":
+            model, _ = _create_filled(name, read_embedded_weights(name), classes, options, "The embedded file", {})
+        else:
+            path = Path(weights)
+            model, fit = _create_filled(name, read_weights(path), classes, options, path.name, key_map or {})
+    made = _as_backbone(name, model, image_size, is_pretrained=weights != "none")
+    return replace(made, fit=fit)
+
+
+def _create_filled(
+    name: str, table: Weights, classes: int, options: Mapping[str, Any], source: str, key_map: Mapping[str, str]
+) -> tuple[nn.Module, WeightsFit]:
+    """The model with a new head, and everything else from `table`."""
+    model: Any
+    model, convert = create_with_conversion(name, options)
+    model.reset_classifier(num_classes=classes)
+    stages = map_stages(model)
+    owners = {**stages.parameters, **stages.buffers}
+    head = frozenset(key for key, stage in owners.items() if stage == "head")
+    return model, fill_model(model, table, convert, head, source=source, name=name, key_map=key_map)
 
 
 def _as_backbone(name: str, model: nn.Module, image_size: int | None, is_pretrained: bool) -> Backbone:
@@ -128,39 +152,6 @@ def _patient_only_online() -> Iterator[None]:
     finally:
         hub.HF_HUB_OFFLINE = offline
         quiet.setLevel(level)
-
-
-def _create_with(name: str, table: Weights, source: str, options: Mapping[str, Any]) -> nn.Module:
-    config = timm.models.get_pretrained_cfg(name)
-    classes = _classes_in(table, config)
-    overlay = {"state_dict": table, "num_classes": classes}
-    try:
-        return timm.create_model(name, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay, **options)
-    except (RuntimeError, KeyError) as error:
-        with torch.device("meta"):
-            expected = timm.create_model(name, num_classes=classes).state_dict()
-        raise WeightsError(f"{source} does not fit {name}: {_misfit(table, expected)}.") from error
-
-
-def _classes_in(table: Weights, config: Any) -> int:
-    """Outputs of the head in the file; 0 where the file has no head."""
-    named = config.classifier if config is not None else None
-    first = named if isinstance(named, str) or named is None else named[0]
-    weight = table.get(f"{first}.weight")
-    if weight is not None:
-        return int(weight.shape[0])
-    return 0 if set(table) and all(not key.startswith("head") for key in table) else int(config.num_classes)
-
-
-def _misfit(table: Weights, expected: Mapping[str, torch.Tensor]) -> str:
-    missing = [key for key in expected if key not in table]
-    unknown = [key for key in table if key not in expected]
-    shapes = [key for key in expected if key in table and expected[key].shape != table[key].shape]
-    parts = []
-    for keys, what in ((missing, "missing"), (unknown, "unknown"), (shapes, "of another shape")):
-        if keys:
-            parts.append(f"{len(keys)} tensors {what} ({', '.join(keys[:2])}{', …' if len(keys) > 2 else ''})")
-    return "; ".join(parts) or "its tensors could not be loaded"
 
 
 def _preprocessing(model: nn.Module, image_size: int | None) -> Preprocessing:

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from argparse import Namespace
 from importlib import import_module, util
 from pathlib import Path
 
@@ -15,7 +16,11 @@ from finetune.errors import InputError, WeightsError
 Weights = dict[str, Tensor]
 
 EMBEDDED_MODEL = "tf_efficientnet_lite0"
-_CONTAINERS = ("state_dict", "model", "model_state_dict")
+_CONTAINERS = (
+    *("state_dict_ema", "model_ema", "ema", "teacher", "state_dict", "model", "model_state", "model_state_dict"),
+    *("network", "net", "module", "student"),
+)
+_NESTED = 2
 _LITE0_OUTER = {
     "_conv_stem": "conv_stem",
     "_bn0": "bn1",
@@ -37,6 +42,9 @@ _LITE0_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
 
 def read_weights(path: Path) -> Weights:
     """Read a `.safetensors` file, or a `.pth` file holding tensors only, as a flat table of tensors.
+
+    A table below `state_dict`, `model`, `teacher` and the like is found, averaged weights before
+    those of the last step. The names are those of the file.
 
     Raises WeightsError when the file is missing, damaged, not what its name says, holds
     anything but tensors, or holds a value that is not finite.
@@ -96,7 +104,8 @@ def _read_safetensors(path: Path) -> Weights:
 
 def _read_pickled_tensors(path: Path) -> Weights:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([Namespace]):  # settings, beside the tensors of many training scripts
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} holds more than tensors or is no weights file{_first_bytes_hint(path)}; nothing in it was run. "
@@ -104,12 +113,20 @@ def _read_pickled_tensors(path: Path) -> Weights:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} is damaged or cut short{_first_bytes_hint(path)} ({_one_line(error)}).") from error
-    for key in _CONTAINERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+    table = _table_inside(content, _NESTED)
+    if table is None:
         raise WeightsError(f"{path} holds no table of tensors at its top level, nor under {', '.join(_CONTAINERS)}.")
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+    return table
+
+
+def _table_inside(content: object, depth: int) -> Weights | None:
+    """The first table of tensors in `content`, at most `depth` containers down."""
+    if not isinstance(content, dict) or not content:
+        return None
+    if all(isinstance(value, Tensor) for value in content.values()):
+        return {str(name): tensor for name, tensor in content.items()}
+    inside = (_table_inside(content.get(key), depth - 1) for key in _CONTAINERS) if depth else ()
+    return next((table for table in inside if table is not None), None)
 
 
 def _first_bytes_hint(path: Path) -> str:

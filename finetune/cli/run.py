@@ -1,6 +1,7 @@
 """`finetune run`: the main job."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def command(data: Path, out: Path | None, overwrite: bool, resume: bool, dry_run
     recipe = recipe_from(options)
     console = Console(soft_wrap=True)
     track = ConsoleTrack(Console(stderr=True))
+    say = partial(console.print, markup=False, highlight=False)
 
     from finetune.cli import display, plan_display
     from finetune.interrupts import stop_on_signals
@@ -31,7 +33,7 @@ def command(data: Path, out: Path | None, overwrite: bool, resume: bool, dry_run
     from finetune.jobs.run import run
 
     if dry_run:
-        made = preview(data, recipe, track=track, say=console.print)
+        made = preview(data, recipe, track=track, say=say)
         display.show_dataset(console, made.dataset)
         plan_display.show_plan_table(plan_display.open_console(), describe_plan(made.backbone, made.plan, made.cut))
         return
@@ -44,7 +46,7 @@ def command(data: Path, out: Path | None, overwrite: bool, resume: bool, dry_run
             resume=resume,
             command=["finetune", *sys.argv[1:]],
             track=track,
-            say=console.print,
+            say=say,
             stop=stop,
         )
     display.show_result(console, result)

@@ -108,7 +108,7 @@ def _clear(folder: Path, overwrite: bool) -> None:
 
 
 def describe_environment(made: "Preview", recipe: Recipe, command: Sequence[str]) -> dict[str, object]:
-    """The content of environment.json: versions, seed, threads, device, where the images lie, command."""
+    """The content of environment.json: versions, seed, threads, device, the fit of a weights file, data, command."""
     return {
         "versions": {"python": platform.python_version(), **package_versions()},
         "platform": platform.platform(),
@@ -116,6 +116,7 @@ def describe_environment(made: "Preview", recipe: Recipe, command: Sequence[str]
         "threads": torch.get_num_threads(),
         "workers": made.workers,
         "device": str(made.device),
+        "weights": made.backbone.fit.record() if made.backbone.fit is not None else None,
         "data": str(made.dataset.root.resolve()),
         "command": list(command),
     }

@@ -54,6 +54,8 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     if dataset.part("test").empty:
         raise InputError(f"{data}: no image is left for the test part; raise data.test_fraction or add images.")
     backbone, plan, cut = plan_model(recipe, len(dataset.labels), device)
+    if backbone.fit is not None:
+        say(backbone.fit.sentence)
     if cut.reason:
         say(f"No trunk to run once: {cut.reason}. Every epoch runs the whole network.")
     return Preview(dataset, backbone, plan, cut, plan_phases(backbone, recipe), device, workers)
@@ -65,6 +67,7 @@ def plan_model(recipe: Recipe, classes: int, device: torch.device) -> tuple[Back
         recipe.model.name,
         recipe.model.weights,
         classes,
+        key_map=recipe.model.key_map,
         image_size=recipe.model.image_size,
         dropout=recipe.head.dropout,
         seed=recipe.seed,

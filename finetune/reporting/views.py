@@ -197,11 +197,14 @@ def freeze_table(freeze: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def facts(environment: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """What is known of machine and versions, one line each."""
+    """What is known of machine, versions and weights, one line each; lists of tensor names by their length."""
     lines: list[tuple[str, str]] = []
     for key, value in (environment or {}).items():
         if isinstance(value, Mapping):
-            lines += [(f"{key}: {name}", str(inner)) for name, inner in value.items()]
+            lines += [
+                (f"{key}: {name}", str(len(inner) if isinstance(inner, list) else inner))
+                for name, inner in value.items()
+            ]
         elif value not in (None, "", [], ()):
             lines.append((str(key), " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)))
     return lines

@@ -142,6 +142,25 @@ def test_a_fault_of_a_setting_is_not_blamed_on_the_file(write):
     )
 
 
+@pytest.mark.parametrize(
+    ("key_map", "said"),
+    [
+        ("{0.: conv1.}", "model.key_map: a key must be text, got 0.0; put it in quotes"),
+        ("{a.: 1}", "model.key_map.a.: must be text, got 1; put it in quotes"),
+        ("[a.]", "model.key_map: must be a mapping, such as {old: new}, got a list of 1"),
+    ],
+)
+def test_a_key_map_that_is_no_mapping_of_text_is_refused(key_map, said):
+    assert fault_of(None, {"model.weights": "w.pth", **dict([parse_setting(f"model.key_map={key_map}")])}) == (
+        f"settings: {said}"
+    )
+
+
+def test_a_key_map_without_a_weights_file_is_refused():
+    said = "settings: model: key_map renames the keys of a weights file, but weights is 'pretrained'"
+    assert fault_of(None, {"model.key_map": {"a.": "b."}}) == said
+
+
 @pytest.mark.parametrize("path", ["train", "x.y", "seed.x", "train.epochs.x", "trian.epochs"])
 def test_a_setting_that_leads_nowhere_is_refused(path):
     assert fault_of(None, {path: 1}).startswith(f"settings: {path}: ")
@@ -163,6 +182,11 @@ def test_the_overrides_of_the_caller_stay_as_they_are():
         ("data.strict=true", "data.strict", True),
         ("freeze.policy=[stem, stage1]", "freeze.policy", ["stem", "stage1"]),
         ("freeze.policy=*.bn*", "freeze.policy", "*.bn*"),
+        (
+            'model.key_map={"backbone.0.": "conv1.", "trunk.": ""}',
+            "model.key_map",
+            {"backbone.0.": "conv1.", "trunk.": ""},
+        ),
         ("model.weights=a=b.pth", "model.weights", "a=b.pth"),
         (" train.epochs = 5 ", "train.epochs", 5),
     ],
@@ -202,6 +226,8 @@ def test_a_dumped_recipe_reads_back_as_itself(tmp_path):
     settings = {
         "train.learning_rate": 1e-7,
         "train.patience": None,
+        "model.weights": "w.pth",
+        "model.key_map": {"backbone.0.": "conv1.", "é: ": ""},
         "freeze.policy": ["stem", "*.bn?.*"],
         "data.group": r"^(\w+): no #é 🐝",
         "cache.budget_gb": 0.5,
