@@ -29,6 +29,17 @@ def check_policy(policy: str | Sequence[str], *, may_be_scheduled: bool = True) 
         _check_word(word, names, is_listed=not isinstance(policy, str))
 
 
+def check_stage(word: str) -> None:
+    """Accept the name of a stage.
+
+    Raises ValueError naming the stages, and the nearest one.
+    """
+    if word not in STAGES:
+        meant = nearest(word, STAGES)
+        hint = f"; did you mean {meant!r}?" if meant else ""
+        raise ValueError(f"{word!r} is not a stage ({', '.join(STAGES)}){hint}")
+
+
 def _check_word(word: str, names: Sequence[str], *, is_listed: bool) -> None:
     if word in STAGES or _PATTERN_CHARACTERS.intersection(word):
         return

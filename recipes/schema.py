@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from recipes.policies import check_policy
+from recipes.policies import check_policy, check_stage
 
 _UNWRITABLE = {"Cc", "Cs", "Cn", "Zl", "Zp"}
 _WEIGHTS_WORDS = ("pretrained", "embedded", "none")
@@ -26,6 +26,7 @@ def _check_printable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_check_text)]
 Prefix = Annotated[str, AfterValidator(_check_printable)]
+Factor = Annotated[float, Field(ge=0, le=1000)]
 
 
 class Settings(BaseModel):
@@ -159,8 +160,14 @@ class TrainSettings(Settings):
     """Peak of the schedule (linear warm-up, then cosine)."""
     head_factor: float = Field(default=10.0, gt=0, le=1000)
     """How many times faster the new head learns than the pretrained layers."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Learning rate of each stage against the next one towards the head: 1 for stage4, then this, its square, ..."""
+    stage_factors: dict[str, Factor] = {}
+    """Further factors on the learning rate of single stages, such as {stage4: 0.5}."""
     weight_decay: float = Field(default=0.01, ge=0, le=1)
-    """AdamW's decay of weights; biases and norms have none."""
+    """AdamW's decay of weights."""
+    decay_norm: bool = False
+    """Decay norm and bias parameters too."""
     warmup_epochs: float = Field(default=1.0, ge=0, le=1000)
     """Epochs over which the learning rate rises."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
@@ -175,6 +182,13 @@ class TrainSettings(Settings):
     """Epochs of the last phase without a better validation result before training stops; null = never."""
     device: Text = "auto"
     """auto, cpu, cuda or mps. No part of a run's record."""
+
+    @field_validator("stage_factors")
+    @classmethod
+    def _check_stages(cls, factors: dict[str, float]) -> dict[str, float]:
+        for stage in factors:
+            check_stage(stage)
+        return factors
 
 
 class HeadSettings(Settings):

@@ -156,6 +156,25 @@ def test_a_key_map_that_is_no_mapping_of_text_is_refused(key_map, said):
     )
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            "stage_factors={stage5: 1}",
+            "stage_factors: 'stage5' is not a stage (stem, stage1, stage2, stage3, stage4, head); "
+            "did you mean 'stage4'?",
+        ),
+        ("stage_factors={stage4: -1}", "stage_factors.stage4: must be 0 or more, got -1"),
+        ("stage_factors={stage4: fast}", "stage_factors.stage4: must be a number, got 'fast'"),
+        ("layer_decay=0", "layer_decay: must be more than 0, got 0"),
+        ("layer_decay=1.1", "layer_decay: must be 1 or less, got 1.1"),
+        ("decay_norm=no", "decay_norm: must be true or false, got 'no'"),
+    ],
+)
+def test_a_factor_that_no_optimizer_takes_is_refused(setting, said):
+    assert fault_of(None, dict([parse_setting(f"train.{setting}")])) == f"settings: train.{said}"
+
+
 def test_a_key_map_without_a_weights_file_is_refused():
     said = "settings: model: key_map renames the keys of a weights file, but weights is 'pretrained'"
     assert fault_of(None, {"model.key_map": {"a.": "b."}}) == said
@@ -226,6 +245,7 @@ def test_a_dumped_recipe_reads_back_as_itself(tmp_path):
     settings = {
         "train.learning_rate": 1e-7,
         "train.patience": None,
+        "train.stage_factors": {"stage4": 0.5, "stem": 0},
         "model.weights": "w.pth",
         "model.key_map": {"backbone.0.": "conv1.", "é: ": ""},
         "freeze.policy": ["stem", "*.bn?.*"],
