@@ -41,7 +41,7 @@ class PhaseTrainer:
             made.plan,
             recipe.train,
             recipe.seed,
-            head=made.backbone.classifier,
+            made.backbone.stages.parameters,
             save=self._save,
             stop=stop,
         )

@@ -47,7 +47,7 @@ class TailData:
 class TailFitter:
     """Trains in place what a model leaves unlocked, over one or more phases, and keeps the best epoch.
 
-    `plan` is what stays frozen throughout; each phase may freeze more. Order, dropout and views
+    `plan` is what stays frozen throughout; each phase may freeze more; `stages` has the stage of each parameter. Order, dropout and views
     are functions of (seed, phase, epoch); the global random state is left as it was. `save`
     receives a checkpoint after every epoch and when `stop` asks for an end in the middle of one.
     """
@@ -58,12 +58,12 @@ class TailFitter:
         plan: FreezePlan,
         settings: TrainSettings,
         seed: int,
+        stages: Mapping[str, str],
         *,
-        head: tuple[str, ...] = (),
         save: Callable[[Checkpoint], None] | None = None,
         stop: StopRequest | None = None,
     ) -> None:
-        self.model, self.plan, self.settings, self.seed, self.head = model, plan, settings, seed, head
+        self.model, self.plan, self.settings, self.seed, self.stages = model, plan, settings, seed, stages
         self._save, self.stop = save, stop or StopRequest()
         self.state = TrainingState()
         self.optimizer: torch.optim.Optimizer | None = None
@@ -115,7 +115,7 @@ class TailFitter:
         """An optimizer of exactly what learns now; what it held of parameters that go on learning is kept."""
         held = optimizer_tensors(self.model, self.optimizer) if self.optimizer else self._held
         settings = self.settings
-        self.optimizer = make_optimizer(self.model, settings.weight_decay, self.head, settings.head_factor)
+        self.optimizer = make_optimizer(self.model, self.stages, settings)
         fill_optimizer(self.model, self.optimizer, held)
         if settings.average_decay is not None:
             earlier = self.average.values if self.average else self._averages

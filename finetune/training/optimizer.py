@@ -1,6 +1,6 @@
 """The optimizer over exactly the parameters that learn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,23 +14,12 @@ from recipes import TrainSettings
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, Affine)
 
 
-def make_optimizer(
-    model: nn.Module, weight_decay: float, head: Sequence[str] = (), head_factor: float = 1.0
-) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters of `model`; no decay on biases, norms and other vectors.
+def make_optimizer(model: nn.Module, stages: Mapping[str, str], settings: TrainSettings) -> torch.optim.AdamW:
+    """AdamW over the groups of `parameter_groups`.
 
-    Parameters below a module named in `head` start from random values: each group holds the
-    factor on the learning rate as `factor`, one for the rest.
     Source: Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            is_head = any(name.startswith(f"{module}.") for module in head)
-            key = (weight_decay if parameter.ndim > 1 else 0.0, head_factor if is_head else 1.0)
-            groups.setdefault(key, []).append(parameter)
-    rows = [{"params": held, "weight_decay": decay, "factor": factor} for (decay, factor), held in groups.items()]
-    return torch.optim.AdamW(rows, fused=True)
+    return torch.optim.AdamW(parameter_groups(model, stages, settings), fused=True)
 
 
 def parameter_groups(model: nn.Module, stages: Mapping[str, str], settings: TrainSettings) -> list[dict[str, Any]]:

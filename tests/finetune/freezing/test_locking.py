@@ -7,6 +7,7 @@ from finetune.backbones import load_backbone
 from finetune.freezing import cut_model, frozen_digest, lock_model, parse_policy, plan_freeze
 from finetune.jobs.freezing_record import freeze_record
 from finetune.training.optimizer import make_optimizer
+from recipes import TrainSettings
 
 FAMILIES = ["resnet18", "tf_efficientnet_lite0", "convnext_atto", "vit_tiny_patch16_224", "levit_128s"]
 
@@ -19,7 +20,7 @@ def test_training_steps_move_what_learns_and_nothing_else(name: str) -> None:
     lock_model(model, plan)
     before = frozen_digest(model, plan)
     state = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    optimizer = make_optimizer(model, 0.1)
+    optimizer = make_optimizer(model, backbone.stages.parameters, TrainSettings(weight_decay=0.1))
     for _ in range(2):
         model.train()
         model(torch.randn(2, 3, 224, 224)).square().sum().backward()

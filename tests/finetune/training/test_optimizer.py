@@ -10,6 +10,7 @@ from torch import nn
 from finetune.backbones import STAGES, load_backbone
 from finetune.training.optimizer import (
     class_weights,
+    make_optimizer,
     norm_and_bias_names,
     parameter_groups,
     stage_factor,
@@ -54,6 +55,14 @@ def test_groups_are_named_by_stage_from_stem_to_head() -> None:
     kept = [name for name in NAMES if name != "stage2"]
     assert [group["name"] for group in groups] == [f"{name}{end}" for name in kept for end in ("", ", undecayed")]
     assert {group["factor"] for group in groups if not group["name"].startswith("head")} == {1.0}
+
+
+def test_the_optimizer_keeps_the_groups_with_their_factors_and_names() -> None:
+    backbone = load_backbone("resnet18", "none", 2)
+    groups = parameter_groups(backbone.model, backbone.stages.parameters, TrainSettings(layer_decay=0.5))
+    optimizer = make_optimizer(backbone.model, backbone.stages.parameters, TrainSettings(layer_decay=0.5))
+    for group, kept in zip(groups, optimizer.param_groups, strict=True):
+        assert {key: kept[key] for key in group} == group
 
 
 @pytest.mark.parametrize(
