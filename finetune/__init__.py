@@ -1,7 +1,8 @@
 """Transfer learning for small image sets: the frozen part of a network runs once, and is proven frozen.
 
 `finetune.run(data, recipe, out)` does the main job and returns a `RunResult`; recipes come from
-`recipes.load_recipe`. `finetune.freeze(model, policy)` locks any module for a training loop of your own. Names are imported when they are first used, so `import finetune` is light.
+`recipes.load_recipe`. `finetune.freeze(model, policy)` locks any module for a training loop of
+your own. Names are imported when they are first used, so `import finetune` is light.
 """
 
 import importlib

@@ -120,8 +120,9 @@ def time_training(
             checkpoints.save(len(seconds), checkpoint)
             seconds.append(perf_counter() - started)
 
-        model, head = made.backbone.model, made.backbone.classifier
-        fitter = TailFitter(model, made.plan, recipe.train, recipe.seed, head=head, save=save)
+        backbone = made.backbone
+        stages = backbone.stages.parameters
+        fitter = TailFitter(backbone.model, made.plan, recipe.train, recipe.seed, stages, save=save)
         one_epoch = replace(planned.phase, last_epoch=planned.phase.first_epoch)
         fitter.fit_phase(one_epoch, cut, TailData(source, None, len(made.dataset.labels)), is_last=False)
     return source.pace(), seconds[0]

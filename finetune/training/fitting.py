@@ -47,9 +47,10 @@ class TailData:
 class TailFitter:
     """Trains in place what a model leaves unlocked, over one or more phases, and keeps the best epoch.
 
-    `plan` is what stays frozen throughout; each phase may freeze more; `stages` has the stage of each parameter. Order, dropout and views
-    are functions of (seed, phase, epoch); the global random state is left as it was. `save`
-    receives a checkpoint after every epoch and when `stop` asks for an end in the middle of one.
+    `plan` is what stays frozen throughout, each phase may freeze more; `stages` has the stage of
+    each parameter. Order, dropout and views are functions of (seed, phase, epoch); the global
+    random state is left as it was. `save` receives a checkpoint after every epoch and when `stop`
+    asks for an end in the middle of one.
     """
 
     def __init__(
