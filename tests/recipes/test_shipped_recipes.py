@@ -7,7 +7,7 @@ import pytest
 
 from recipes import DEFAULT_RECIPE, RecipeError, copy_recipe, list_recipes, load_recipe, recipe_text
 
-NAMES = ("first-three", "full", "gradual", "head-only", "last-two-stages", "norm-only")
+NAMES = ("first-three", "full", "gradual", "head-only", "last-two-stages", "norm-only", "template")
 
 
 def test_these_recipes_are_shipped():
@@ -15,7 +15,7 @@ def test_these_recipes_are_shipped():
     assert DEFAULT_RECIPE in NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "template"])
 def test_a_shipped_recipe_loads_and_freezes_what_its_name_says(name):
     assert load_recipe(name).freeze.policy == name
 
