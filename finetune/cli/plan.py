@@ -43,7 +43,7 @@ def command(model: str, data: Path | None, classes: int | None, as_json: bool, v
         messages = Console(stderr=True)
         made, forecast = forecast_run(data, recipe, track=ConsoleTrack(messages), say=messages.print)
         backbone, plan, cut = made.backbone, made.plan, made.cut
-    table = describe_plan(backbone, plan, cut)
+    table = describe_plan(backbone, plan, cut, recipe)
     if forecast is not None:
         table["forecast"] = forecast.as_json()
     if as_json:

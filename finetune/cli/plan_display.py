@@ -24,11 +24,14 @@ def show_plan_table(console: Console, plan: dict[str, Any]) -> None:
     """The freeze table from its JSON form, what learns, and where the cut runs."""
     height, width = plan["input"][1:]
     title = f"{plan['model']} at {height} x {width}, policy {plan['policy']}"
-    table = _table(console, title, ("stage", "modules"), ("parameters", "buffers", "multiply-adds", "frozen"))
+    phases = plan["phases"]
+    rates = [f"rate, epochs {phase['first_epoch']}-{phase['last_epoch']}" for phase in phases]
+    table = _table(console, title, ("stage", "modules"), ("parameters", "buffers", "multiply-adds", "frozen", *rates))
     for row in plan["stages"]:
         share = format_share(row["frozen_parameters"], row["parameters"])
         counts = (f"{row[key]:,}" for key in ("parameters", "buffers", "macs"))
-        table.add_row(row["name"], _range(row["modules"]), *counts, share)
+        peaks = (_rate(phase["learning_rates"].get(row["name"])) for phase in phases)
+        table.add_row(row["name"], _range(row["modules"]), *counts, share, *peaks)
     console.print(table)
     for sentence in (describe_training(plan), *describe_cut(plan)):
         console.print(sentence, highlight=False, soft_wrap=True)
@@ -104,6 +107,11 @@ def format_share(part: int, whole: int) -> str:
     if part in (0, whole):
         return "100 %" if part else "0 %"
     return f"{min(99.9, max(0.1, 100 * part / whole)):.1f} %"
+
+
+def _rate(peak: float | None) -> str:
+    """The peak learning rate of a stage; a dash where it is frozen."""
+    return "-" if peak is None else f"{peak:.1e}"
 
 
 def _range(modules: list[str]) -> str:

@@ -11,7 +11,8 @@ from finetune.backbones import STAGES, Backbone, StageMap, load_backbone
 from finetune.freezing import Cut, FreezePlan, frozen_throughout, lock_model
 from finetune.freezing.sketching import sketch_cut
 from finetune.jobs.macs import count_macs
-from finetune.jobs.planning import plan_phases, policy_text
+from finetune.jobs.planning import PlannedPhase, plan_phases, policy_text
+from finetune.training.optimizer import stage_factor
 from recipes import Recipe
 
 
@@ -26,11 +27,11 @@ def plan_without_weights(recipe: Recipe, classes: int) -> tuple[Backbone, Freeze
     return backbone, plan, sketch_cut(backbone.model, plan, example)
 
 
-def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut) -> dict[str, Any]:
+def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut, recipe: Recipe) -> dict[str, Any]:
     """The plan as JSON: per stage its modules, parameters, buffers, multiply-adds an image and what is frozen; the cut.
 
     `modules` are the outermost ones that hold parameters or buffers, in order; `trained` names the
-    stages in which anything learns.
+    stages in which anything learns; `phases` hold the peak learning rate of each stage.
     """
     macs, modules = count_macs(backbone), modules_by_stage(backbone.model, backbone.stages)
     return {
@@ -56,6 +57,22 @@ def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut) -> dict[str, A
         "trainable_parameters": plan.trainable_count,
         "frozen_parameters": plan.frozen_count,
         "trained": [row.name for row in plan.stages if row.frozen_parameters < row.parameters],
+        "phases": [_describe_phase(planned, recipe) for planned in plan_phases(backbone, recipe)],
+    }
+
+
+def _describe_phase(planned: PlannedPhase, recipe: Recipe) -> dict[str, Any]:
+    phase = planned.phase
+    return {
+        "phase": phase.number,
+        "policy": planned.plan.policy,
+        "first_epoch": phase.first_epoch,
+        "last_epoch": phase.last_epoch,
+        "learning_rates": {
+            row.name: phase.learning_rate * stage_factor(row.name, recipe.train)
+            for row in planned.plan.stages
+            if row.frozen_parameters < row.parameters
+        },
     }
 
 
