@@ -106,7 +106,8 @@ class PhaseTrainer:
         return made.cut
 
     def _data(self, sources: dict[str, FeatureSource]) -> TailData:
-        return TailData(sources["train"], sources.get("val"), classes=len(self.made.dataset.labels))
+        names = [str(path) for path in self.made.dataset.part("train")["path"]]
+        return TailData(sources["train"], sources.get("val"), len(self.made.dataset.labels), names)
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self._saved += 1

@@ -193,6 +193,15 @@ def freeze_table(freeze: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "frozen": freeze.get("frozen_parameters"),
         "verified": freeze.get("verified"),
         "digest": str(freeze.get("frozen_sha256_after") or ""),
+        "phases": [
+            {
+                "policy": str(phase.get("policy")),
+                "epochs": f"{phase.get('first_epoch')} to {phase.get('last_epoch')}",
+                "digest": str(phase.get("frozen_sha256_after") or ""),
+                "verified": bool(phase.get("verified")),
+            }
+            for phase in freeze.get("phases", ())
+        ],
     }
 
 

@@ -1,6 +1,7 @@
 """One loop that trains the tail, phase after phase, whatever its features come from."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import perf_counter
@@ -37,11 +38,12 @@ HISTORY_COLUMNS = (
 
 @dataclass(frozen=True)
 class TailData:
-    """What the tail learns from and is chosen by; `val` may be absent."""
+    """What the tail learns from and is chosen by; `val` may be absent, `names` are those of the training images."""
 
     train: FeatureSource
     val: FeatureSource | None
     classes: int
+    names: Sequence[str] = ()
 
 
 class TailFitter:
@@ -90,7 +92,7 @@ class TailFitter:
         epochs = range(max(phase.first_epoch, self.state.position.epoch), phase.last_epoch + 1)
         for epoch in track(epochs, "tail" if is_last else f"tail, phase {phase.number}", len(epochs)):
             started = perf_counter()
-            rate, train_loss = self._train_epoch(cut.train_tail, data.train, phase, epoch)
+            rate, train_loss = self._train_epoch(cut.train_tail, data, phase, epoch)
             val_loss, val_accuracy = self._judge(cut.eval_tail, data, epoch)
             seconds = perf_counter() - started
             self.state.rows.append((phase.number, epoch, rate, train_loss, val_loss, val_accuracy, seconds))
@@ -124,8 +126,8 @@ class TailFitter:
         balance = settings.class_balance == "loss"
         self._class_weights = class_weights(data.train.targets, data.classes) if balance else None
 
-    def _train_epoch(self, tail: nn.Module, source: FeatureSource, phase: Phase, epoch: int) -> tuple[float, float]:
-        size, position = self.settings.batch_size, self.state.position
+    def _train_epoch(self, tail: nn.Module, data: TailData, phase: Phase, epoch: int) -> tuple[float, float]:
+        size, position, source = self.settings.batch_size, self.state.position, data.train
         order = self._order(len(source.targets), phase, epoch)
         steps = -(-len(order) // size)
         rest = order[position.batches * size :]
@@ -139,7 +141,10 @@ class TailFitter:
             for features, targets in source.batches(rest, [epoch - 1] * len(rest), size):
                 step = (epoch - phase.first_epoch) * steps + position.batches
                 rate = self._rate(step, steps, phase)
-                loss = self._step(tail, features, targets, rate, f"step {step} (epoch {epoch}")
+                loss = self._step(tail, features, targets, rate)
+                if not math.isfinite(loss):
+                    batch = order[position.batches * size :][:size]
+                    raise self._diverged(loss, f"step {step} (epoch {epoch}", rate, data, batch)
                 position.losses.append(loss * len(targets))
                 position.batches += 1
                 if self.stop.signal is not None and position.batches < steps:
@@ -159,7 +164,15 @@ class TailFitter:
         warmup = int(self.settings.warmup_epochs * steps)
         return learning_rate_at(step, phase.epochs * steps, warmup, phase.learning_rate)
 
-    def _step(self, tail: nn.Module, features: tuple[Tensor, ...], targets: Tensor, rate: float, where: str) -> float:
+    def _diverged(self, loss: float, where: str, rate: float, data: TailData, batch: list[int]) -> TailtuneError:
+        images = f", images {', '.join(data.names[index] for index in batch)}" if data.names else ""
+        return TailtuneError(
+            f"The loss is {loss} at {where}, learning rate {rate:.2g}{images}); the last checkpoint is kept. "
+            f"Try --lr {self.settings.learning_rate / 10:.0e}."
+        )
+
+    def _step(self, tail: nn.Module, features: tuple[Tensor, ...], targets: Tensor, rate: float) -> float:
+        """One gradient step; its loss, and no step where that is not finite."""
         optimizer = self.optimizer
         assert optimizer is not None
         for group in optimizer.param_groups:
@@ -168,10 +181,7 @@ class TailFitter:
             tail(*features), targets, weight=self._class_weights, label_smoothing=self.settings.label_smoothing
         )
         if not torch.isfinite(loss):
-            raise TailtuneError(
-                f"The loss is {float(loss.detach())} at {where}, learning rate {rate:.2g}); "
-                f"try --lr {self.settings.learning_rate / 10:.0e}."
-            )
+            return float(loss.detach())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.settings.clip_norm is not None:

@@ -1,0 +1,99 @@
+"""The loop over phases: what it keeps, when it ends, and what it says when it diverges."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import finetune
+from finetune.checkpoint import Checkpoint
+from finetune.errors import TailtuneError
+from finetune.features import StoredSource
+from finetune.freezing import Lock
+from finetune.freezing.cutting import Cut
+from finetune.training import TailData, TailFitter
+from finetune.training.state import unpack
+from recipes import Phase, TrainSettings
+
+
+def source(count: int, value: float = 0.0, seed: int = 0) -> StoredSource:
+    """Two classes, told apart by the sign of the first of eight numbers."""
+    drawn = np.random.default_rng(seed).normal(size=(count, 1, 8)).astype(np.float32)
+    drawn[:, 0, 0] += value
+    return StoredSource([drawn], torch.from_numpy((drawn[:, 0, 0] > 0).astype(np.int64)), torch.device("cpu"))
+
+
+def setting() -> tuple[nn.Sequential, Lock, Cut]:
+    torch.manual_seed(0)
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(5)), nn.Dropout(0.1), nn.Linear(8, 2))
+    lock = finetune.freeze(model, ["0.*"])
+    return model, lock, Cut(None, model, model, ((8,),), ("image",))
+
+
+def fitter(model: nn.Module, lock: Lock, settings: TrainSettings, saved: list[Checkpoint]) -> TailFitter:
+    stages = {name: "stage4" for name, _ in model.named_parameters()}
+    return TailFitter(model, lock.plan, settings, 0, stages, save=saved.append)
+
+
+def test_patience_ends_the_last_phase_and_the_best_epoch_is_kept() -> None:
+    model, lock, cut = setting()
+    settings = TrainSettings(epochs=200, patience=3, learning_rate=0.01)
+    saved: list[Checkpoint] = []
+    run = fitter(model, lock, settings, saved)
+    data = TailData(source(40), source(12, seed=1), 2)
+    run.fit_phase(Phase(0, "custom", 1, 200, 0.01), cut, data, is_last=True)
+    history = run.finish()
+    assert len(history) < 200
+    assert len(saved) == len(history)
+    best = run.state.best
+    assert history["val_balanced_accuracy"][best.epoch - 1] == history["val_balanced_accuracy"].max()
+    assert all(
+        torch.equal(dict(model.named_parameters())[name], best.state[name]) for name in lock.plan.trainable_parameters
+    )
+    lock.verify()
+
+
+def test_an_earlier_phase_has_no_patience() -> None:
+    model, lock, cut = setting()
+    run = fitter(model, lock, TrainSettings(epochs=30, patience=1), [])
+    run.fit_phase(Phase(0, "custom", 1, 30, 1e-9), cut, TailData(source(16), source(8, seed=1), 2), is_last=False)
+    assert len(run.state.rows) == 30
+
+
+def test_the_averaged_weights_are_judged_and_kept_and_the_raw_ones_go_on() -> None:
+    model, lock, cut = setting()
+    saved: list[Checkpoint] = []
+    run = fitter(model, lock, TrainSettings(epochs=2, average_decay=0.9), saved)
+    run.fit_phase(Phase(0, "custom", 1, 2, 0.05), cut, TailData(source(32), source(8, seed=1), 2), is_last=True)
+    state, raw, averages, _ = unpack(saved[-1])
+    name = "1.weight"
+    assert torch.equal(dict(model.named_parameters())[name], raw[name])
+    assert not torch.equal(raw[name], averages[name])
+    if state.best.epoch == 2:
+        assert torch.equal(state.best.state[name], averages[name])
+    run.finish()
+    assert torch.equal(dict(model.named_parameters())[name], state.best.state[name])
+
+
+def test_a_loss_that_is_no_number_names_step_rate_and_images() -> None:
+    model, lock, cut = setting()
+    bad = source(8)
+    bad.features[0][5] = np.nan
+    names = [f"ants/{number}.jpg" for number in range(8)]
+    run = fitter(model, lock, TrainSettings(epochs=1, batch_size=4), [])
+    with pytest.raises(TailtuneError, match=r"loss is nan at step \d \(epoch 1, learning rate .*ants/5\.jpg.*--lr"):
+        run.fit_phase(Phase(0, "custom", 1, 1, 0.01), cut, TailData(bad, None, 2, names), is_last=True)
+
+
+def test_clipping_bounds_a_step() -> None:
+    moved = []
+    for clip in (None, 1e-6):
+        model, lock, cut = setting()
+        before = model[6].weight.detach().clone()
+        run = fitter(model, lock, TrainSettings(epochs=1, clip_norm=clip, weight_decay=0.0), [])
+        run.optimizer = None
+        run.fit_phase(Phase(0, "custom", 1, 1, 0.01), cut, TailData(source(8), None, 2), is_last=True)
+        gradients = [held.grad for held in model.parameters() if held.grad is not None]
+        moved.append(float(torch.linalg.vector_norm(torch.stack([gradient.norm() for gradient in gradients]))))
+        assert not torch.equal(model[6].weight, before)
+    assert moved[1] <= 1e-6 * 1.001 < moved[0]
