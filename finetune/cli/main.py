@@ -11,7 +11,7 @@ import click
 _COMMANDS = {
     "run": ("finetune.cli.run", "Train on a folder of images and report per class."),
     "demo": ("finetune.cli.demo", "The main job on embedded real data and weights; no network."),
-    "plan": ("finetune.cli.plan", "Show what of a model would be frozen, and where it is cut."),
+    "plan": ("finetune.cli.plan", "Show what of a model would be frozen, where it is cut, and what a run would cost."),
     "report": ("finetune.cli.report", "Rebuild every report file from a predictions table."),
     "recipes": ("finetune.cli.recipes", "List, show, copy and check recipes."),
 }

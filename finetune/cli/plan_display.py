@@ -77,7 +77,8 @@ def show_names(console: Console, plan: dict[str, Any], resolved: "FreezePlan") -
 def show_forecast(console: Console, forecast: "Forecast") -> None:
     """Predicted seconds part by part, the size of the feature store and the peak of memory."""
     counts = ", ".join(f"{count} {split}" for split, count in forecast.images.items())
-    console.print(f"\nA first run on these images ({counts}), from {forecast.calibration_seconds:.1f} s of trial:")
+    trial = f"from {forecast.calibration_seconds:.1f} s of trial"
+    console.print(f"\nA first run on these images ({counts}), {trial}:", highlight=False, soft_wrap=True)
     table = _table(console, "", ("part", "what"), ("seconds",))
     meanings = {
         "scan": "reading every image, loading and cutting the network (as just now)",

@@ -8,7 +8,7 @@ import torch
 from torch import fx, nn
 
 from finetune.backbones import STAGES, Backbone, StageMap, load_backbone
-from finetune.freezing import Cut, FreezePlan, frozen_throughout, lock_model
+from finetune.freezing import Cut, FreezePlan, frozen_throughout, keep_whole, lock_model
 from finetune.freezing.sketching import sketch_cut
 from finetune.jobs.macs import count_macs
 from finetune.jobs.planning import PlannedPhase, plan_phases, policy_text
@@ -18,12 +18,15 @@ from recipes import Recipe
 
 def plan_without_weights(recipe: Recipe, classes: int) -> tuple[Backbone, FreezePlan, Cut]:
     """Plan and cut the recipe's backbone on the meta device: no weights are read or drawn, nothing is computed."""
+    wanted, dropout = recipe.model, recipe.head.dropout
     with torch.device("meta"):
-        drawn = load_backbone(recipe.model.name, "none", classes, image_size=recipe.model.image_size)
-    backbone = replace(drawn, is_pretrained=recipe.model.weights != "none")
+        drawn = load_backbone(wanted.name, "none", classes, image_size=wanted.image_size, dropout=dropout)
+    backbone = replace(drawn, is_pretrained=wanted.weights != "none")
     plan = frozen_throughout(backbone, [phase.plan for phase in plan_phases(backbone, recipe)], policy_text(recipe))
     lock_model(backbone.model, plan)
     example = torch.empty(2, 3, backbone.preprocessing.height, backbone.preprocessing.width, device="meta")
+    if recipe.cache.mode == "whole":
+        return backbone, plan, keep_whole(backbone.model, example, "the recipe says cache.mode whole")
     return backbone, plan, sketch_cut(backbone.model, plan, example)
 
 

@@ -1,0 +1,75 @@
+"""The freeze table: stages and their modules, shares, and what crosses the cut."""
+
+import pytest
+
+from finetune.backbones import STAGES
+from finetune.jobs.macs import count_macs
+from finetune.jobs.plan_table import describe_plan, modules_by_stage, plan_without_weights
+from recipes import load_recipe
+
+
+def table_of(model: str, policy: str = "first-three", **settings: object) -> dict:
+    overrides = {"model.name": model, "freeze.policy": policy, **settings}
+    return describe_plan(*plan_without_weights(load_recipe(None, overrides), 1000))
+
+
+@pytest.mark.parametrize(("model", "parameters"), [("resnet18", 11_689_512), ("resnet50", 25_557_032)])
+def test_every_stage_of_a_residual_network_is_named_with_its_modules(model: str, parameters: int) -> None:
+    table = table_of(model, "last-two-stages")
+    assert [row["name"] for row in table["stages"]] == list(STAGES)
+    assert sum(row["parameters"] for row in table["stages"]) == table["parameters"] == parameters
+    modules = [["conv1", "bn1"], ["layer1"], ["layer2"], ["layer3"], ["layer4"], ["fc"]]
+    assert [row["modules"] for row in table["stages"]] == modules
+    assert table["trained"] == ["stage3", "stage4", "head"]
+
+
+@pytest.mark.parametrize("model", ["tf_efficientnet_lite0", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_the_modules_of_the_stages_hold_every_tensor_once(model: str) -> None:
+    backbone, _, _ = plan_without_weights(load_recipe(None, {"model.name": model}), 10)
+    named = [module for modules in modules_by_stage(backbone.model, backbone.stages).values() for module in modules]
+    for tensor in backbone.model.state_dict():
+        owners = [module for module in named if tensor.startswith(f"{module}.")]
+        assert len(owners) == (1 if "." in tensor else 0), tensor
+
+
+def test_the_frozen_share_counts_parameters() -> None:
+    rows = {row["name"]: row for row in table_of("resnet18", "stem,layer2.0.*")["stages"]}
+    assert rows["stem"]["frozen_share"] == 1.0
+    assert rows["stem"]["frozen"] is True
+    assert rows["stage3"]["frozen_share"] == 0.0
+    first_block = 64 * 128 * 9 + 128 * 128 * 9 + 64 * 128 + 3 * 2 * 128
+    assert rows["stage2"]["frozen_parameters"] == first_block
+    assert rows["stage2"]["frozen_share"] == first_block / rows["stage2"]["parameters"]
+    assert rows["stage2"]["frozen"] is False
+
+
+def test_a_cut_between_modules_is_the_output_of_the_outermost_one() -> None:
+    [row] = table_of("resnet50", "last-two-stages")["cut"]
+    assert (row["module"], row["is_output"], row["stage"]) == ("layer2", True, "stage2")
+    assert (row["shape"], row["bytes"]) == ([512, 28, 28], 2 * 512 * 28 * 28)
+
+
+def test_a_cut_inside_a_module_says_so() -> None:
+    [row] = table_of("resnet18", "stem,stage1,layer2.0.conv1.*")["cut"][1:]
+    assert (row["name"], row["module"], row["is_output"]) == ("layer2_0_conv1", "layer2.0.conv1", True)
+    [row] = table_of("convnext_atto", "first-three")["cut"]
+    assert (row["module"], row["is_output"]) == ("stages.3.downsample.0", False)
+
+
+def test_every_tensor_that_crosses_has_a_row_with_its_own_name() -> None:
+    rows = table_of("levit_128s", "last-two-stages")["cut"]
+    assert [(row["name"], row["shape"]) for row in rows] == [("add_16", [49, 256]), ("reshape_7", [16, 256])]
+
+
+def test_without_a_trunk_there_is_a_reason_and_no_cut() -> None:
+    for table in (table_of("resnet18", "full"), table_of("resnet18", **{"cache.mode": "whole"})):
+        assert table["cut"] == []
+        assert table["uncut_reason"]
+
+
+def test_multiply_adds_are_those_of_the_paper() -> None:
+    backbone, _, _ = plan_without_weights(load_recipe(None, {"model.name": "resnet18"}), 1000)
+    macs = count_macs(backbone)
+    assert macs["stem"] == 64 * 112 * 112 * 3 * 49
+    assert macs["head"] == 512 * 1000
+    assert 1.80e9 < sum(macs.values()) < 1.83e9  # He et al. 2015, table 1
