@@ -85,7 +85,8 @@ def test_plan_as_json_names_the_stages_and_the_cut(capsys: pytest.CaptureFixture
     plan = json.loads(capsys.readouterr().out)
     assert [row["name"] for row in plan["stages"]] == ["stem", "stage1", "stage2", "stage3", "stage4", "head"]
     assert plan["parameters"] == 11_689_512
-    assert plan["cut"] == [{"name": "layer3_1_act2", "shape": [256, 14, 14], "bytes": 256 * 14 * 14 * 2}]
+    [cut] = plan["cut"]
+    assert cut.items() >= {"name": "layer3_1_act2", "shape": [256, 14, 14], "bytes": 256 * 14 * 14 * 2}.items()
     assert 1.80e9 < sum(row["macs"] for row in plan["stages"]) < 1.83e9  # 1.8 GMACs, He et al. 2015
 
 
