@@ -155,6 +155,14 @@ def test_a_changed_frozen_value_is_named() -> None:
         lock.change("full")
 
 
+def test_a_moved_frozen_buffer_is_named() -> None:
+    model = small_resnet()
+    lock = finetune.freeze(model, "first-three")
+    model.get_buffer("layer1.0.bn1.num_batches_tracked").add_(1)
+    with pytest.raises(FreezeError, match=r"layer1\.0\.bn1\.num_batches_tracked"):
+        lock.verify()
+
+
 def test_trunk_and_tail_give_what_the_module_gives() -> None:
     model = small_resnet().eval()
     lock = finetune.freeze(model, "last-two-stages")
