@@ -34,7 +34,7 @@ def assert_same(one: Path, other: Path) -> None:
 @pytest.fixture
 def gradual(small_recipe: Recipe) -> Recipe:
     """Three phases of one, one and two epochs, with everything on that has a state of its own."""
-    train = {"epochs": 4, "average_decay": 0.9, "clip_norm": 1.0, "patience": None}
+    train = {"epochs": 4, "batch_size": 4, "average_decay": 0.9, "clip_norm": 1.0, "patience": None}
     return small_recipe.model_copy(
         update={
             "freeze": small_recipe.freeze.model_copy(update={"policy": "gradual"}),
@@ -57,24 +57,27 @@ class StopAt(StopRequest):
 
 
 @pytest.mark.usefixtures("store")
-def test_stopped_at_several_looks_and_resumed_it_ends_in_the_same_bytes(
+def test_stopped_between_any_two_steps_and_resumed_it_ends_in_the_same_bytes(
     digits_folder: Path, gradual: Recipe, tmp_path: Path
 ) -> None:
     whole = finetune.run(digits_folder, gradual, tmp_path / "whole").folder
-    history = pd.read_csv(whole / "history.csv")
-    assert list(history["phase"]) == [0, 1, 2, 2]
-    codes = [
-        stopped_with(digits_folder, gradual, tmp_path / "parts", looks, resume=looks > 5) for looks in (5, 20, 30, 40)
-    ]
-    assert codes == [143] * 4
-    finetune.run(digits_folder, gradual, tmp_path / "parts", resume=True)
-    assert_same(whole, tmp_path / "parts")
-
-
-def stopped_with(data: Path, recipe: Recipe, out: Path, looks: int, *, resume: bool) -> int:
-    with pytest.raises(Interrupted) as stop:
-        finetune.run(data, recipe, out, resume=resume, stop=StopAt(looks))
-    return stop.value.exit_code
+    assert list(pd.read_csv(whole / "history.csv")["phase"]) == [0, 1, 2, 2]
+    counter = StopAt(10**9)
+    finetune.run(digits_folder, gradual, tmp_path / "counted", stop=counter)
+    places = set()
+    for share in (0.45, 0.6, 0.75, 0.9):
+        out = tmp_path / f"stopped-{share}"
+        with pytest.raises(Interrupted) as stop:
+            finetune.run(digits_folder, gradual, out, stop=StopAt(int(share * counter.looks)))
+        assert stop.value.exit_code == 143
+        checkpoint, _ = CheckpointFolder(out / "checkpoints").load()
+        if checkpoint is not None:
+            places.add((checkpoint.state["epoch"], checkpoint.state["batches"]))
+        finetune.run(digits_folder, gradual, out, resume=True)
+        assert_same(whole, out)
+    assert len(places) >= 3, places
+    assert any(batches for _, batches in places)
+    assert any(epoch >= 3 for epoch, _ in places)
 
 
 def command(data: Path, recipe: Path, out: Path, *more: str) -> list[str]:
