@@ -71,8 +71,21 @@ def test_every_part_takes_time_and_the_total_is_their_sum(digits_folder: Path, s
     assert forecast.memory_bytes is None or forecast.memory_bytes > forecast.store_bytes
 
 
+@pytest.mark.parametrize(("policy", "built"), [("first-three", 3), ("gradual", 7)])
 @pytest.mark.usefixtures("store")
-def test_twice_the_epochs_take_twice_the_tail(digits_folder: Path, small_recipe: Recipe) -> None:
+def test_features_that_the_run_finds_again_take_no_time(
+    digits_folder: Path, small_recipe: Recipe, monkeypatch: pytest.MonkeyPatch, policy: str, built: int
+) -> None:
+    """Train and val in each phase, then test at the last cut; val is not decoded a second time to be scored."""
+    monkeypatch.setattr(TrunkPace, "seconds", lambda pace, images: (1.0, 10.0))
+    recipe = changed(small_recipe, freeze={"policy": policy}, train={"epochs": 3})
+    _, forecast = forecast_run(digits_folder, recipe)
+    assert len(forecast.store) == built
+    assert (forecast.seconds["decode"], forecast.seconds["trunk"]) == (built, 10.0 * built)
+
+
+@pytest.mark.usefixtures("store")
+def test_more_epochs_take_a_longer_tail(digits_folder: Path, small_recipe: Recipe) -> None:
     _, short = forecast_run(digits_folder, changed(small_recipe, train={"epochs": 50}))
     _, long = forecast_run(digits_folder, changed(small_recipe, train={"epochs": 500}))
     assert 3 < long.seconds["tail"] / short.seconds["tail"] < 30
