@@ -121,13 +121,14 @@ def fill_model(
     Raises WeightsError when the file is of another network, or `key_map` is wrong; `model` is then unchanged.
     """
     mapped, others = apply_key_map(table, key_map, source)
-    best: _Reading | None = None
-    for prefix, reading in readings(others, model, head):
-        named = mapped | {key: tensor for key, tensor in reading.items() if key not in mapped}
-        read = _compare(named, convert(named, model), model, head, _Origin(source, name, prefix))
-        if best is None or read.fit.loaded > best.fit.loaded:
-            best = read
-    assert best is not None
+    ways = (
+        (prefix, mapped | {key: tensor for key, tensor in reading.items() if key not in mapped})
+        for prefix, reading in readings(others, model, head)
+    )
+    best = max(
+        (_compare(way, convert(way, model), model, head, _Origin(source, name, prefix)) for prefix, way in ways),
+        key=lambda reading: reading.fit.loaded,
+    )
     if best.fit.is_of_another_network or not best.fit.is_enough:
         guess = likely_key_map(table, model.state_dict()) if not key_map else {}
         hint = json.dumps(guess or {"old.": "new."}, ensure_ascii=False)

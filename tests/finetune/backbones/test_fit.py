@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from finetune.backbones import Backbone, load_backbone
+from finetune.backbones.fit import WeightsFit
 from finetune.errors import WeightsError
 
 Table = dict[str, Tensor]
@@ -92,6 +93,16 @@ def test_of_two_encoders_the_query_is_taken_and_the_other_is_told(tmp_path: Path
     assert made.fit is not None
     assert len(made.fit.unknown) == len(key)
     assert "122 unknown (module.encoder_k.conv1.weight, " in made.fit.sentence
+
+
+def test_of_two_encoders_that_load_as_much_the_plain_one_is_taken(tmp_path: Path) -> None:
+    mean = {name: value + 1 for name, value in prefixed(donor("resnet18"), "module.momentum_encoder.").items()}
+    assert_holds(load(mean | prefixed(donor("resnet18"), "module.base_encoder."), tmp_path), donor("resnet18"))
+
+
+def test_a_hundred_percent_are_said_of_all_alone() -> None:
+    fit = WeightsFit("w.pth", "resnet18", "", 2000, 1999, ("conv1.weight",), (), (), (), (), ())
+    assert "(99.9 %) loaded" in fit.sentence
 
 
 def test_a_dino_teacher_fills_a_vision_transformer_and_its_own_head_is_told(tmp_path: Path) -> None:
@@ -229,6 +240,23 @@ def test_the_weights_of_a_deeper_or_shallower_network_are_refused(tmp_path: Path
     """Every tensor of ResNet-18 stands in ResNet-34, under the same name and with the same shape."""
     with pytest.raises(WeightsError, match=rf"w\.pth does not fit {model}"):
         load(donor(file), tmp_path, model)
+
+
+def test_a_head_of_the_right_size_is_new_all_the_same(tmp_path: Path) -> None:
+    state = timm.create_model("resnet18", num_classes=3).state_dict()
+    made = load(state, tmp_path)
+    assert not torch.equal(made.model.state_dict()["fc.weight"], state["fc.weight"])
+    assert made.fit is not None
+    assert made.fit.head == ("fc.weight", "fc.bias")
+
+
+def test_what_timms_conversion_leaves_out_is_told(tmp_path: Path) -> None:
+    """DINOv2 files bring a mask token that timm drops."""
+    file = {**donor("vit_tiny_patch16_224"), "mask_token": torch.zeros(1, 192)}
+    made = load(file, tmp_path, "vit_tiny_patch16_224")
+    assert made.fit is not None
+    assert made.fit.converted == ("mask_token",)
+    assert made.fit.unknown == ()
 
 
 def test_integer_buffers_may_be_absent(tmp_path: Path) -> None:

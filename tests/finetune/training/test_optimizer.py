@@ -105,6 +105,7 @@ def test_stages_learn_slower_the_farther_they_are_from_the_head(
             {"layers.0.blocks.0.attn.relative_position_bias_table"},
             {"layers.0.blocks.0.attn.qkv.weight"},
         ),
+        ("convnext_atto", {"stages.0.blocks.0.gamma"}, {"stages.0.blocks.0.conv_dw.weight"}),
         ("nfnet_l0", {"stages.0.0.conv1.gain", "stem.conv1.bias"}, {"stages.0.0.conv1.weight"}),
         ("resmlp_12_224", {"blocks.0.norm1.alpha", "norm.beta"}, {"blocks.0.mlp_channels.fc1.weight"}),
     ],
