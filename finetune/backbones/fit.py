@@ -121,10 +121,7 @@ def fill_model(
     Raises WeightsError when the file is of another network, or `key_map` is wrong; `model` is then unchanged.
     """
     mapped, others = apply_key_map(table, key_map, source)
-    ways = (
-        (prefix, mapped | {key: tensor for key, tensor in reading.items() if key not in mapped})
-        for prefix, reading in readings(others, model, head)
-    )
+    ways = ((prefix, mapped | reading) for prefix, reading in readings(others, model, head, mapped))
     best = max(
         (_compare(way, convert(way, model), model, head, _Origin(source, name, prefix)) for prefix, way in ways),
         key=lambda reading: reading.fit.loaded,

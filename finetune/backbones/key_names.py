@@ -34,7 +34,7 @@ def apply_key_map(table: Weights, key_map: Mapping[str, str], source: str) -> tu
             continue
         used.add(old)
         new = key_map[old] + key.removeprefix(old)
-        if new in renamed:
+        if new in renamed or (new in table and not new.startswith(tuple(key_map))):
             raise WeightsError(f"model.key_map makes two keys of {source} one, {new!r}; the second was {key!r}.")
         renamed[new] = tensor
     for old in key_map:
@@ -44,16 +44,20 @@ def apply_key_map(table: Weights, key_map: Mapping[str, str], source: str) -> tu
     return renamed, others
 
 
-def readings(table: Weights, model: nn.Module, head: Collection[str]) -> Iterator[tuple[str, Weights]]:
+def readings(
+    table: Weights, model: nn.Module, head: Collection[str], taken: Collection[str] = ()
+) -> Iterator[tuple[str, Weights]]:
     """Every way to read the names of `table`, the plainest first: (prefix left out, renamed table).
 
     Prefixes of wrappers (`module.`, `backbone.`, also several) are left out; the numbers of a
     Sequential of `model`'s children become their names where every shape but those of `head` fits.
+    No key becomes one of `taken`, or one that the table has already.
     """
+    used = {*table, *taken}
     for prefix in ["", *_wrapper_prefixes(table)]:
-        bare = _without_prefix(table, prefix)
+        bare = {(key if (short := key.removeprefix(prefix)) in used else short): table[key] for key in table}
         yield prefix, bare
-        named = _name_children(bare, model, head)
+        named = _name_children(bare, model, head, used)
         if named is not None:
             yield prefix, named
 
@@ -82,13 +86,7 @@ def _wrapper_prefixes(table: Weights) -> list[str]:
     return sorted(parts, key=lambda prefix: (len(prefix), prefix))
 
 
-def _without_prefix(table: Weights, prefix: str) -> Weights:
-    """`table` without `prefix`; a key whose short name is taken keeps its own."""
-    short = {key: key.removeprefix(prefix) for key in table}
-    return {(key if short[key] in table else short[key]): tensor for key, tensor in table.items()}
-
-
-def _name_children(table: Weights, model: nn.Module, head: Collection[str]) -> Weights | None:
+def _name_children(table: Weights, model: nn.Module, head: Collection[str], used: Collection[str]) -> Weights | None:
     """`table` with `4.0.conv1.weight` named by the fifth child of `model`; None unless each such tensor fits."""
     children = [name for name, _ in model.named_children()]
     expected = model.state_dict()
@@ -102,7 +100,7 @@ def _name_children(table: Weights, model: nn.Module, head: Collection[str]) -> W
             return None
         name = f"{children[int(numbered[1])]}.{numbered[2]}"
         fits = name in expected and (name in head or expected[name].shape == tensor.shape)
-        if not fits or name in table:
+        if not fits or name in table or name in used:
             return None
         named[name] = tensor
     return named if named.keys() != table.keys() else None

@@ -196,6 +196,20 @@ def test_a_key_map_that_makes_two_keys_one_is_refused(tmp_path: Path) -> None:
         load(file, tmp_path, key_map={"a.": "", "b.": ""})
 
 
+def test_a_key_map_that_makes_a_key_one_that_stands_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"two keys of w\.pth one, 'conv1\.weight'"):
+        load(donor("resnet18") | {"stem.weight": torch.zeros(64, 3, 7, 7)}, tmp_path, key_map={"stem.": "conv1."})
+
+
+def test_a_key_that_a_key_map_displaced_keeps_its_name_and_is_told(tmp_path: Path) -> None:
+    file = prefixed(donor("resnet18"), "module.") | {"stem.weight": torch.ones(64, 3, 7, 7)}
+    made = load(file, tmp_path, key_map={"stem.": "conv1."})
+    assert torch.equal(made.model.state_dict()["conv1.weight"], torch.ones(64, 3, 7, 7))
+    assert made.fit is not None
+    assert made.fit.unknown == ("module.conv1.weight",)
+    assert made.fit.loaded == made.fit.expected
+
+
 def test_ninety_five_percent_are_taken_and_told(tmp_path: Path) -> None:
     absent = ("layer4.1.bn2.weight", "layer4.1.bn2.bias", "layer4.1.bn2.running_mean", "layer4.1.bn2.running_var")
     file = {key: value for key, value in donor("resnet18").items() if key not in absent}
