@@ -36,7 +36,7 @@ RUN_MARK = "recipe.yaml"
 def open_run_folder(out: Path | None, data: Path, *, overwrite: bool = False, resume: bool = False) -> Path:
     """The folder of a run: `out`, or below `runs/` the next free one, or with `resume` the newest of this data.
 
-    It is empty unless a run is resumed.
+    It holds no run unless one is resumed; what a run leaves that was refused at once is used again.
 
     Raises InputError when `out` holds another run and neither is set, holds something that is no
     run, or no run is there to resume; EnvironmentFault when it cannot be written.
@@ -47,7 +47,7 @@ def open_run_folder(out: Path | None, data: Path, *, overwrite: bool = False, re
     if resume and not (folder / RUN_MARK).exists() and not _was_barely_begun(folder):
         raise InputError(f"{folder} holds no run (no {RUN_MARK}) to resume; leave --resume out to begin one.")
     try:
-        if not resume and folder.exists() and any(folder.iterdir()):
+        if not resume and folder.exists() and any(folder.iterdir()) and not _was_barely_begun(folder):
             _clear(folder, overwrite)
         folder.mkdir(parents=True, exist_ok=True)
         for orphan in folder.glob(".*.tmp"):

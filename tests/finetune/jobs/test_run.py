@@ -13,7 +13,7 @@ from sklearn.metrics import classification_report
 import finetune
 from data_tools import build_evaluation_pipeline, read_image
 from finetune.backbones import load_backbone
-from finetune.errors import InputError
+from finetune.errors import InputError, WeightsError
 from recipes import Recipe, load_recipe
 
 SAME_BYTES = (
@@ -142,6 +142,16 @@ def test_without_weights_the_norms_of_the_trunk_are_estimated_and_full_has_no_tr
     full = finetune.run(digits_folder, load_recipe("full", overrides), tmp_path / "full", say=said.append)
     assert any("No trunk" in sentence for sentence in said)
     assert full.is_verified
+
+
+@pytest.mark.usefixtures("store")
+def test_the_folder_of_a_run_that_was_refused_at_once_is_used_again(
+    digits_folder: Path, small_recipe: Recipe, tmp_path: Path
+) -> None:
+    wrong = changed(small_recipe, model={"weights": str(tmp_path / "absent.pth")})
+    with pytest.raises(WeightsError, match="does not exist"):
+        finetune.run(digits_folder, wrong, tmp_path / "run")
+    assert finetune.run(digits_folder, small_recipe, tmp_path / "run").is_verified
 
 
 def test_a_folder_with_another_run_or_other_files_is_not_overwritten(
