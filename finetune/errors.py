@@ -4,6 +4,7 @@ TailtuneError
 ├── InputError          exit 2: what was given is wrong
 │   ├── WeightsError    a weights file that cannot be used
 │   └── FreezeError     a policy that does not fit the backbone
+│       └── NoClassifierError   a network that names no classes: an encoder
 └── EnvironmentFault    exit 4: the machine lacks something (network, disk, permission)
 """
 
@@ -24,6 +25,10 @@ class WeightsError(InputError):
 
 class FreezeError(InputError):
     """A freeze policy that does not fit its backbone."""
+
+
+class NoClassifierError(FreezeError):
+    """A network without a classifier, which none of ours can give it."""
 
 
 class EnvironmentFault(TailtuneError):  # noqa: N818, EnvironmentError is a builtin

@@ -9,7 +9,7 @@ from torch import nn
 
 from finetune.backbones.known_levels import KNOWN_HEADS
 from finetune.backbones.levels import find_levels
-from finetune.errors import FreezeError
+from finetune.errors import NoClassifierError
 
 STAGES = ("stem", "stage1", "stage2", "stage3", "stage4", "head")
 _HEAD_CHILDREN = ("fc", "head", "heads", "classifier")
@@ -39,12 +39,12 @@ def map_stages(model: nn.Module) -> StageMap:
     of the body is the stem, as far as timm's `group_matcher` says so where it exists. Levels become
     stages as `find_levels` describes; what follows the last one and is not the head is stage4.
 
-    Raises FreezeError, with the reason, where there is no classifier or no level.
+    Raises NoClassifierError for an encoder, FreezeError where four stages cannot be told apart.
     """
     modules = [name for name, _ in model.named_modules() if name]
     head = _classifier_names(model)
     if not head:
-        raise FreezeError(f"{type(model).__name__} takes no classifier, so it cannot learn to name classes.")
+        raise NoClassifierError(f"{type(model).__name__} takes no classifier, so it cannot learn to name classes.")
     body, rule = find_levels(model, head)
 
     def stage_of(name: str) -> str:

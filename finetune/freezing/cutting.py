@@ -1,18 +1,20 @@
 """Cut a locked model in two by dataflow: the trunk cannot change during training, the tail can."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from finetune.errors import FreezeError
-from finetune.freezing.partition import crossing_nodes, split_graph
+from finetune.freezing.crossing import Feature, Fixed, Seen, see_values
+from finetune.freezing.partition import crossing_nodes, tail_graph, trunk_graph
 from finetune.freezing.planning import FreezePlan
 from finetune.freezing.tracing import trace_model
 
-_RELATIVE_TOLERANCE = 1e-5
+_STIR = 0.02
+"""Spread of what is added to constant parameters during the check; timm draws most weights with this deviation."""
 
 
 @dataclass(frozen=True)
@@ -36,23 +38,23 @@ def cut_model(model: nn.Module, plan: FreezePlan, example: Tensor) -> Cut:
     """Cut `model`, already locked by `plan`, along the last values that nothing trainable shapes.
 
     `example`: (2, channels, height, width). The tail is traced once for each mode, since a trace
-    fixes `self.training`. The cut is checked on the example, in both modes and with the same
-    random draws, against the whole model; one that is not exact is refused and the model is
-    returned uncut, with the reason.
+    fixes `self.training`. The cut is checked on images like the example, in both modes and with
+    the same random draws, against the whole model: to a relative 1e-10 in float64, 1e-5 else. One
+    that is not exact is refused and the model is returned uncut, with the reason. On the meta
+    device there are no values to compare: the cut is the one that the shapes allow.
     """
     if not plan.frozen_parameters:
         return keep_whole(model, example, "the policy freezes nothing")
     try:
-        train_trunk, train_tail, train_names = _split(model, plan, example, training=True)
-        trunk, eval_tail, names = _split(model, plan, example, training=False)
-        if trunk is None or train_trunk is None:
-            return keep_whole(model, example, "no value of the network is free of trainable parameters")
-        shapes = _check_exact(model, trunk, train_tail, eval_tail, example)
+        with _stirred(model):
+            cut, fixed = _cut(model, plan, example)
+            _check_exact(model, cut, example.flip(-1))
+        fixed.renew(example)
     except FreezeError as error:
         return keep_whole(model, example, str(error))
     finally:
         model.eval()
-    return Cut(trunk, train_tail, eval_tail, shapes, names)
+    return cut
 
 
 def keep_whole(model: nn.Module, example: Tensor, reason: str) -> Cut:
@@ -60,39 +62,73 @@ def keep_whole(model: nn.Module, example: Tensor, reason: str) -> Cut:
     return Cut(None, model, model, (tuple(example.shape[1:]),), ("image",), reason)
 
 
-def _split(
-    model: nn.Module, plan: FreezePlan, example: Tensor, training: bool
-) -> tuple[nn.Module | None, nn.Module, tuple[str, ...]]:
-    model.train(training)
-    traced = trace_model(model)
-    crossing = crossing_nodes(traced, plan)
+@dataclass(frozen=True)
+class _FixedValues:
+    """The tensors that both tails hold because they are the same for every image."""
+
+    probe: nn.Module
+    seen: Sequence[Seen]
+
+    def renew(self, example: Tensor) -> None:
+        """Compute them anew, with the parameters as they are now."""
+        if not any(isinstance(value, Fixed) for value in self.seen):
+            return
+        with torch.no_grad():
+            for value, now in zip(self.seen, self.probe(example), strict=True):
+                if isinstance(value, Fixed):
+                    value.tensor.copy_(now)
+
+
+def _cut(model: nn.Module, plan: FreezePlan, example: Tensor) -> tuple[Cut, _FixedValues]:
+    """Find the cut in the graph of training, and make the same one in the graph of evaluation."""
+    train, evaluation = trace_model(model.train()), trace_model(model.eval())
+    crossing = crossing_nodes(train, plan)
     if not crossing or any(node.op == "placeholder" for node in crossing):
-        return None, model, ()
-    trunk, tail = split_graph(traced, crossing, example)
-    return trunk.train(training), tail.train(training), tuple(node.name for node in crossing)
+        raise FreezeError("no value of the network is free of trainable parameters")
+    same = _nodes_of_same_name(evaluation, crossing)
+    names = [node.name for node in crossing]
+    probe = trunk_graph(evaluation, same)
+    seen = see_values(probe, names, example)
+    cut = Cut(
+        trunk=trunk_graph(evaluation, dict(zip(same, seen, strict=True))),
+        train_tail=tail_graph(train, dict(zip(crossing, seen, strict=True))),
+        eval_tail=tail_graph(evaluation, dict(zip(same, seen, strict=True))),
+        shapes=tuple(value.shape for value in seen if isinstance(value, Feature)),
+        names=tuple(name for name, value in zip(names, seen, strict=True) if isinstance(value, Feature)),
+    )
+    return cut, _FixedValues(probe, seen)
 
 
-def _check_exact(
-    model: nn.Module, trunk: nn.Module, train_tail: nn.Module, eval_tail: nn.Module, example: Tensor
-) -> tuple[tuple[int, ...], ...]:
+def _nodes_of_same_name(traced: fx.GraphModule, nodes: Sequence[fx.Node]) -> list[fx.Node]:
+    named = {node.name: node for node in traced.graph.nodes}
+    for node in nodes:
+        if node.name not in named or named[node.name].target != node.target:
+            raise FreezeError(f"its graph has no value {node.name} to cut at in evaluation, as it has in training")
+    return [named[node.name] for node in nodes]
+
+
+def _check_exact(model: nn.Module, cut: Cut, images: Tensor) -> None:
+    assert cut.trunk is not None
     with torch.no_grad(), _restored_buffers(model), torch.random.fork_rng(devices=[]):
-        features = trunk(example)
-        for tail, training in ((eval_tail, False), (train_tail, True)):
+        features = cut.trunk.eval()(images)
+        for tail, training in ((cut.eval_tail, False), (cut.train_tail, True)):
             model.train(training)
             torch.manual_seed(0)
-            whole = model(example)
+            whole = model(images)
             torch.manual_seed(0)
-            parts = tail(*(feature.clone() for feature in features))
+            parts = tail.train(training)(*(feature.clone() for feature in features))
             _compare(whole, parts, training)
-    return tuple(tuple(feature.shape[1:]) for feature in features)
 
 
 def _compare(whole: Tensor, parts: Tensor, training: bool) -> None:
+    mode = "training" if training else "evaluation"
     if not isinstance(whole, Tensor) or not isinstance(parts, Tensor):
-        raise FreezeError("its output is not one tensor of logits")
+        raise FreezeError(f"its output in {mode} mode is not one tensor of logits")
+    if whole.is_meta:
+        return
+    tolerance = 1e-10 if whole.dtype == torch.float64 else 1e-5
     difference = float((whole - parts).abs().max())
-    if not difference <= _RELATIVE_TOLERANCE * max(float(whole.abs().max()), 1e-6):
-        mode = "training" if training else "evaluation"
+    if not difference <= tolerance * float(whole.abs().max()):
         raise FreezeError(f"the cut network differs from the whole one by {difference:.1e} in {mode} mode")
 
 
@@ -104,3 +140,25 @@ def _restored_buffers(model: nn.Module) -> Iterator[None]:
     finally:
         for name, buffer in model.named_buffers():
             buffer.copy_(before[name])
+
+
+@contextmanager
+def _stirred(model: nn.Module) -> Iterator[None]:
+    """Constant parameters moved a little: a head or a branch that is still zero would hide any fault behind it."""
+    generator = torch.Generator().manual_seed(0)
+    before = {name: parameter for name, parameter in model.named_parameters() if _is_constant(parameter)}
+    kept = {name: parameter.detach().clone() for name, parameter in before.items()}
+    try:
+        with torch.no_grad():
+            for parameter in before.values():
+                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+                parameter.add_(noise.to(parameter), alpha=_STIR)
+        yield
+    finally:
+        with torch.no_grad():
+            for name, parameter in before.items():
+                parameter.copy_(kept[name])
+
+
+def _is_constant(parameter: Tensor) -> bool:
+    return not parameter.is_meta and parameter.numel() > 0 and bool(parameter.min() == parameter.max())

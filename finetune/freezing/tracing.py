@@ -9,12 +9,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from finetune.errors import FreezeError
+from finetune.freezing.randomness import DROPPING_MODULES
 
 _WHOLE = (*get_notrace_modules(), _BatchNorm, _DropoutNd)
 
 
 class BackboneTracer(fx.Tracer):
-    """torch.fx's tracer with timm's leaf modules, norm layers, dropout and stochastic depth as leaves."""
+    """torch.fx's tracer with timm's leaf modules, norm layers and everything that drops at random as leaves."""
 
     def __init__(self) -> None:
         functions = tuple(function for function in get_notrace_functions() if callable(function))
@@ -23,7 +24,9 @@ class BackboneTracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether `m` becomes one node of the graph."""
         return (
-            isinstance(m, _WHOLE) or type(m).__name__ == "DropPath" or super().is_leaf_module(m, module_qualified_name)
+            isinstance(m, _WHOLE)
+            or type(m).__name__ in DROPPING_MODULES
+            or super().is_leaf_module(m, module_qualified_name)
         )
 
 
@@ -32,12 +35,13 @@ def trace_model(model: nn.Module) -> fx.GraphModule:
 
     Raises FreezeError, with the reason, where Python control flow depends on the data.
     """
+    before = {module: dict(vars(module)) for module in model.modules()}
     try:
         graph = BackboneTracer().trace(model, concrete_args=_defaults_but_image(model))
     except Exception as error:  # tracing runs the model's own Python on proxies: it may raise anything
         raise FreezeError(f"its graph cannot be traced ({type(error).__name__}: {_first_line(error)})") from error
     finally:
-        _forget_proxies(model)
+        _forget_proxies(before)
     _keep_one_input(graph)
     return fx.GraphModule(model, graph)
 
@@ -63,12 +67,19 @@ def _keep_one_input(graph: fx.Graph) -> None:
     graph.set_codegen(fx.graph.CodeGen())
 
 
-def _forget_proxies(model: nn.Module) -> None:
-    """Empty the caches that a module filled with the tracer's stand-ins (LeViT's attention biases)."""
-    for module in model.modules():
-        for cache in vars(module).values():
-            if isinstance(cache, dict) and any(isinstance(value, fx.Proxy) for value in cache.values()):
-                cache.clear()
+def _forget_proxies(before: dict[nn.Module, dict[str, Any]]) -> None:
+    """Take out what the model's own Python kept of the tracer's stand-ins: caches (LeViT's attention biases), sizes."""
+    for module, attributes in before.items():
+        for name, value in list(vars(module).items()):
+            if isinstance(value, dict) and any(isinstance(item, fx.Proxy) for item in value.values()):
+                value.clear()
+            elif _holds_proxy(value):
+                vars(module).pop(name)
+                vars(module).update({name: attributes[name]} if name in attributes else {})
+
+
+def _holds_proxy(value: object) -> bool:
+    return isinstance(value, fx.Proxy) or (isinstance(value, (tuple, list)) and any(map(_holds_proxy, value)))
 
 
 def _first_line(error: BaseException) -> str:
