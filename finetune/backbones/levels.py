@@ -28,7 +28,8 @@ def find_levels(model: nn.Module, head: Sequence[str]) -> tuple[StageOf, str]:
       most blocks (the last of equals) is divided into two equal runs;
     - equal runs: all rows of `feature_info` have one reduction: four runs of equal depth;
     - named children: four siblings such as layer1 to layer4, where there is no `feature_info`;
-    - runs of children: four equal runs over the outermost container that has four blocks or more.
+    - runs of children: four equal runs over the outermost container that has four blocks or more,
+      or, where there are fewer blocks, one a stage, the last one in stage4.
     The stem is what timm's `group_matcher` calls so; without it, what comes before the first level.
 
     Raises FreezeError where none fits.
@@ -47,7 +48,7 @@ def find_levels(model: nn.Module, head: Sequence[str]) -> tuple[StageOf, str]:
     ):
         if ends:
             return _by_position(body, ends), rule
-    raise FreezeError(f"{architecture} has fewer than four blocks in a row, so it has no four stages to name.")
+    raise FreezeError(f"{architecture} has no layers with weights beside its classifier, so nothing to name stages in.")
 
 
 class _Body:
@@ -166,11 +167,13 @@ def _isotropic_blocks(rows: Rows) -> list[str]:
 
 
 def _ends_of_runs(body: _Body, blocks: Sequence[str]) -> list[int]:
-    """Four runs of equal depth, the earlier ones longer where it does not divide."""
-    if len(blocks) < 4:
+    """Four runs of equal depth, the earlier ones longer where it does not divide; of fewer blocks the last runs."""
+    if not blocks:
         return []
-    runs = [index * 4 // len(blocks) for index in range(len(blocks))]
-    return [body.before(blocks[0]), *(body.before(blocks[runs.index(run)]) for run in (1, 2, 3))]
+    count = len(blocks)
+    runs = [index * 4 // count if count >= 4 else 4 - count + index for index in range(count)]
+    starts = [next(block for block, own in zip(blocks, runs, strict=True) if own >= run) for run in (1, 2, 3)]
+    return [body.before(blocks[0]), *(body.before(start) for start in starts)]
 
 
 def _ends_of_children(body: _Body) -> list[int]:
@@ -195,10 +198,14 @@ def _blocks_inside(body: _Body, level: str) -> list[str]:
 
 
 def _outermost_blocks(body: _Body) -> list[str]:
-    """The blocks of the outermost module that has four after its stem: what precedes them, or the first of them."""
-    for name in sorted(("", *body.position), key=lambda name: name.count(".") + bool(name)):
-        blocks = body.blocks(name)
-        rest = blocks[1:] if blocks and body.before(blocks[0]) <= 0 else blocks
-        if len(rest) >= 4:
-            return rest
-    return []
+    """The blocks of the outermost module that has four of them, else of the one that has most, without the stem.
+
+    The stem is what comes before them; where nothing does, the first of them.
+    """
+    parents = sorted(("", *body.position), key=lambda name: name.count(".") + bool(name))
+    candidates = [_without_stem(body, body.blocks(name)) for name in parents]
+    return next((blocks for blocks in candidates if len(blocks) >= 4), max(candidates, key=len))
+
+
+def _without_stem(body: _Body, blocks: list[str]) -> list[str]:
+    return blocks[1:] if blocks and body.before(blocks[0]) <= 0 else blocks

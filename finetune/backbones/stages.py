@@ -65,11 +65,11 @@ def _classifier_names(model: nn.Module) -> tuple[str, ...]:
     """Modules with parameters that turn features into classes; timm names more than one for distilled models."""
     modules = {name: module for name, module in model.named_modules() if any(True for _ in module.parameters())}
     config: dict[str, Any] | None = getattr(model, "pretrained_cfg", None)
-    if config is None:
-        return _last_linear(modules)
-    named = config.get("classifier") or ()
-    names = [name for name in ((named,) if isinstance(named, str) else named) if name in modules]
     get_classifier = getattr(model, "get_classifier", None)
+    if config is None and get_classifier is None:
+        return _last_linear(modules)
+    named = (config or {}).get("classifier") or ()
+    names = [name for name in ((named,) if isinstance(named, str) else named) if name in modules]
     found = get_classifier() if callable(get_classifier) else ()
     held = {id(module) for module in (found if isinstance(found, (tuple, list)) else (found,))}
     others = [name for name, module in modules.items() if name and id(module) in held]
