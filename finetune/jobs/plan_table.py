@@ -8,8 +8,7 @@ import torch
 from torch import fx, nn
 
 from finetune.backbones import STAGES, Backbone, StageMap, load_backbone
-from finetune.freezing import Cut, FreezePlan, frozen_throughout, keep_whole, lock_model
-from finetune.freezing.sketching import sketch_cut
+from finetune.freezing import Cut, FreezePlan, cut_model, frozen_throughout, keep_whole, lock_model
 from finetune.jobs.macs import count_macs
 from finetune.jobs.planning import PlannedPhase, plan_phases, policy_text
 from finetune.training.optimizer import stage_factor
@@ -27,7 +26,7 @@ def plan_without_weights(recipe: Recipe, classes: int) -> tuple[Backbone, Freeze
     example = torch.empty(2, 3, backbone.preprocessing.height, backbone.preprocessing.width, device="meta")
     if recipe.cache.mode == "whole":
         return backbone, plan, keep_whole(backbone.model, example, "the recipe says cache.mode whole")
-    return backbone, plan, sketch_cut(backbone.model, plan, example)
+    return backbone, plan, cut_model(backbone.model, plan, example)
 
 
 def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut, recipe: Recipe) -> dict[str, Any]:
@@ -99,12 +98,12 @@ def _describe_cut(stages: StageMap, cut: Cut) -> list[dict[str, Any]]:
     """One row for each tensor that crosses, per view; `bytes` in fp16, as training views are stored."""
     if cut.trunk is None:
         return []
-    rows = []
-    for node, shape in zip(_last_values(cut.trunk), cut.shapes, strict=True):
-        module, is_output = _made_by(node, cut)
+    nodes, rows = _crossing_nodes(cut.trunk), []
+    for name, node, shape in zip(cut.names, nodes, cut.shapes, strict=True):
+        module, is_output = _made_by(node, nodes, cut)
         rows.append(
             {
-                "name": node.name,
+                "name": name,
                 "module": module,
                 "is_output": is_output,
                 "stage": stages.modules.get(module),
@@ -115,29 +114,27 @@ def _describe_cut(stages: StageMap, cut: Cut) -> list[dict[str, Any]]:
     return rows
 
 
-def _last_values(trunk: nn.Module) -> list[fx.Node]:
+def _crossing_nodes(trunk: nn.Module) -> list[fx.Node]:
+    """The network's own values that the trunk returns; the trunk may have unflattened them, a row of rows an image."""
     graph = trunk.graph
     assert isinstance(graph, fx.Graph)
-    return [node for end in graph.nodes if end.op == "output" for node in end.all_input_nodes]
+    ends = [node for end in graph.nodes if end.op == "output" for node in end.all_input_nodes]
+    return [end.all_input_nodes[0] if end.target == "unflatten" and not _modules_around(end) else end for end in ends]
 
 
-def _made_by(node: fx.Node, cut: Cut) -> tuple[str, bool]:
+def _made_by(node: fx.Node, crossing: list[fx.Node], cut: Cut) -> tuple[str, bool]:
     """The outermost module whose output `node` is, and True; else the innermost in which it is made, and False."""
+    tail, nodes = cut.eval_tail.graph, list(node.graph.nodes)
+    assert isinstance(tail, fx.Graph)
+    others = [*nodes[nodes.index(node) + 1 :], *tail.nodes, *(other for other in crossing if other is not node)]
+    busy = {module for other in others for module in _modules_around(other)}
     around = _modules_around(node)
     for module in around:
-        after = [other for other in _nodes_after(node, cut) if module in _modules_around(other)]
-        if not after:
+        if module not in busy:
             return module, True
-    return (around[-1] if around else ""), False
-
-
-def _nodes_after(node: fx.Node, cut: Cut) -> list[fx.Node]:
-    trunk, tail = node.graph, cut.eval_tail.graph
-    assert isinstance(tail, fx.Graph)
-    nodes = list(trunk.nodes)
-    return [*nodes[nodes.index(node) + 1 :], *tail.nodes]
+    return around[-1] if around else "", node.op == "call_module"
 
 
 def _modules_around(node: fx.Node) -> list[str]:
     """Dotted names of the modules in whose forward pass `node` was traced, outermost first."""
-    return list(node.meta.get("nn_module_stack", {}))
+    return [name.partition("@")[0] for name in node.meta.get("nn_module_stack", {})]  # name@1: called once more

@@ -9,8 +9,8 @@ from recipes import load_recipe
 
 
 def table_of(model: str, policy: str = "first-three", **settings: object) -> dict:
-    overrides = {"model.name": model, "freeze.policy": policy, **settings}
-    return describe_plan(*plan_without_weights(load_recipe(None, overrides), 1000))
+    recipe = load_recipe(None, {"model.name": model, "freeze.policy": policy, **settings})
+    return describe_plan(*plan_without_weights(recipe, 1000), recipe)
 
 
 @pytest.mark.parametrize(("model", "parameters"), [("resnet18", 11_689_512), ("resnet50", 25_557_032)])
@@ -54,6 +54,13 @@ def test_a_cut_inside_a_module_says_so() -> None:
     assert (row["name"], row["module"], row["is_output"]) == ("layer2_0_conv1", "layer2.0.conv1", True)
     [row] = table_of("convnext_atto", "first-three")["cut"]
     assert (row["module"], row["is_output"]) == ("stages.3.downsample.0", False)
+
+
+def test_a_value_of_several_rows_an_image_and_a_module_that_is_called_again_are_placed() -> None:
+    rows = table_of("tnt_s_patch16_224", "first-three")["cut"]
+    assert [(row["module"], row["stage"]) for row in rows][:2] == [("blocks.8", "stage3"), ("blocks.9", "stage4")]
+    rows = table_of("hrnet_w18_small", "first-three")["cut"]
+    assert [(row["module"], row["is_output"]) for row in rows] == [("stage3.0.fuse_act", True)] * 3
 
 
 def test_every_tensor_that_crosses_has_a_row_with_its_own_name() -> None:

@@ -7,7 +7,6 @@ import torch
 
 from finetune.backbones import Backbone, load_backbone
 from finetune.freezing import Cut, cut_model, lock_model, parse_policy, plan_freeze
-from finetune.freezing.sketching import sketch_cut
 
 CASES = [
     ("resnet18", "first-three"),
@@ -30,7 +29,7 @@ def locked(name: str, policy: str) -> tuple[Backbone, Cut]:
     plan = plan_freeze(backbone, parse_policy(policy))
     lock_model(backbone.model, plan)
     example = torch.ones(2, 3, backbone.preprocessing.height, backbone.preprocessing.width)
-    return backbone, (sketch_cut if example.is_meta else cut_model)(backbone.model, plan, example)
+    return backbone, cut_model(backbone.model, plan, example)
 
 
 @pytest.mark.parametrize(("name", "policy"), CASES)
