@@ -11,7 +11,7 @@ from finetune.errors import FreezeError
 from finetune.freezing.crossing import Feature, Fixed, Seen, see_values
 from finetune.freezing.partition import crossing_nodes, tail_graph, trunk_graph
 from finetune.freezing.planning import FreezePlan
-from finetune.freezing.tracing import trace_model
+from finetune.freezing.tracing import trace_model, untouched_attributes
 
 _STIR = 0.02
 """Spread of what is added to constant parameters during the check; timm draws most weights with this deviation."""
@@ -153,7 +153,8 @@ def _stirred(model: nn.Module) -> Iterator[None]:
             for parameter in before.values():
                 noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
                 parameter.add_(noise.to(parameter), alpha=_STIR)
-        yield
+        with untouched_attributes(model):
+            yield
     finally:
         with torch.no_grad():
             for name, parameter in before.items():

@@ -8,7 +8,7 @@ from torch import fx, nn
 from finetune.errors import FreezeError
 from finetune.freezing.crossing import Feature, Fixed, Seen, rebuild_numbers
 from finetune.freezing.planning import FreezePlan
-from finetune.freezing.randomness import call_varies, module_varies
+from finetune.freezing.randomness import call_draws, call_mixes, module_varies
 from finetune.freezing.tracing import target_module
 
 
@@ -24,7 +24,8 @@ def crossing_nodes(traced: fx.GraphModule, plan: FreezePlan) -> list[fx.Node]:
     for node in traced.graph.nodes:
         if node.op == "placeholder" or from_image.intersection(node.all_input_nodes):
             from_image.add(node)
-        if node.op == "output" or in_tail.intersection(node.all_input_nodes) or _learns_or_varies(traced, node, plan):
+        learns = _learns_or_draws(traced, node, plan) or (node in from_image and call_mixes(node))
+        if node.op == "output" or learns or in_tail.intersection(node.all_input_nodes):
             in_tail.add(node)
     read = [
         node
@@ -42,12 +43,12 @@ def _is_made_of(traced: fx.GraphModule, node: fx.Node, from_image: set[fx.Node],
     return node.op != "call_module" or not any(True for _ in target_module(traced, node).parameters())
 
 
-def _learns_or_varies(traced: fx.GraphModule, node: fx.Node, plan: FreezePlan) -> bool:
+def _learns_or_draws(traced: fx.GraphModule, node: fx.Node, plan: FreezePlan) -> bool:
     if node.op == "get_attr":
         return str(node.target) in plan.trainable_parameters
     if node.op == "call_module":
         return _module_learns_or_varies(str(node.target), target_module(traced, node), plan)
-    return node.op in ("call_function", "call_method") and call_varies(node)
+    return node.op in ("call_function", "call_method") and call_draws(node)
 
 
 def _module_learns_or_varies(name: str, module: nn.Module, plan: FreezePlan) -> bool:

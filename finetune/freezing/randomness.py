@@ -43,19 +43,26 @@ def module_varies(module: nn.Module) -> bool:
     return any(rate > 0 for rate in rates)
 
 
-def call_varies(node: fx.Node) -> bool:
-    """Whether the function or method that `node` calls is random, or normalises by its batch, as it is called."""
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+def call_draws(node: fx.Node) -> bool:
+    """Whether the function or method that `node` calls is random as it is called."""
+    name = _called(node)
     if name in _DRAWS:
         return True
-    if name == "batch_norm":
-        return bool(_argument(node, "training", 5, False))
     if name == "scaled_dot_product_attention":
         return bool(_argument(node, "dropout_p", 4, 0.0))
     if name in _DROPPING:
         rate = _argument(node, "drop_prob" if name == "drop_path" else "p", 1, 0.5)
         return bool(rate) and bool(_argument(node, "training", 3 if name == "rrelu" else 2, True))
     return False
+
+
+def call_mixes(node: fx.Node) -> bool:
+    """Whether the call normalises its input by its batch; weights are standardised by the same function."""
+    return _called(node) == "batch_norm" and bool(_argument(node, "training", 5, False))
+
+
+def _called(node: fx.Node) -> str:
+    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
 
 
 def _argument(node: fx.Node, name: str, position: int, default: Any) -> Any:

@@ -1,10 +1,12 @@
 """Trace a timm model into a torch.fx graph, with what must stay whole kept whole."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from timm.layers import get_notrace_functions, get_notrace_modules
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -35,15 +37,41 @@ def trace_model(model: nn.Module) -> fx.GraphModule:
 
     Raises FreezeError, with the reason, where Python control flow depends on the data.
     """
-    before = {module: dict(vars(module)) for module in model.modules()}
     try:
-        graph = BackboneTracer().trace(model, concrete_args=_defaults_but_image(model))
+        with untouched_attributes(model):
+            graph = BackboneTracer().trace(model, concrete_args=_defaults_but_image(model))
     except Exception as error:  # tracing runs the model's own Python on proxies: it may raise anything
         raise FreezeError(f"its graph cannot be traced ({type(error).__name__}: {_first_line(error)})") from error
-    finally:
-        _forget_proxies(before)
     _keep_one_input(graph)
     return fx.GraphModule(model, graph)
+
+
+@contextmanager
+def untouched_attributes(model: nn.Module) -> Iterator[None]:
+    """Empty the caches that modules keep of tensors, and afterwards put every plain attribute back.
+
+    Some modules remember what they computed: LeViT its attention biases, others the last size they
+    saw. Neither the tracer's stand-ins nor values of other weights may stay behind.
+    """
+    before = {module: _plain_attributes(module) for module in model.modules()}
+    contents = [(value, dict(value)) for kept in before.values() for value in kept.values() if isinstance(value, dict)]
+    for cache, content in contents:
+        if any(isinstance(item, Tensor) for item in content.values()):
+            cache.clear()
+    try:
+        yield
+    finally:
+        for module, kept in before.items():
+            for name in _plain_attributes(module).keys() - kept.keys():
+                del vars(module)[name]
+            vars(module).update(kept)
+        for cache, content in contents:
+            cache.clear()
+            cache.update(content)
+
+
+def _plain_attributes(module: nn.Module) -> dict[str, Any]:
+    return {name: value for name, value in vars(module).items() if not name.startswith("_") and name != "training"}
 
 
 def _defaults_but_image(model: nn.Module) -> dict[str, Any]:
@@ -65,21 +93,6 @@ def _keep_one_input(graph: fx.Graph) -> None:
             graph.erase_node(check)
         graph.erase_node(node)
     graph.set_codegen(fx.graph.CodeGen())
-
-
-def _forget_proxies(before: dict[nn.Module, dict[str, Any]]) -> None:
-    """Take out what the model's own Python kept of the tracer's stand-ins: caches (LeViT's attention biases), sizes."""
-    for module, attributes in before.items():
-        for name, value in list(vars(module).items()):
-            if isinstance(value, dict) and any(isinstance(item, fx.Proxy) for item in value.values()):
-                value.clear()
-            elif _holds_proxy(value):
-                vars(module).pop(name)
-                vars(module).update({name: attributes[name]} if name in attributes else {})
-
-
-def _holds_proxy(value: object) -> bool:
-    return isinstance(value, fx.Proxy) or (isinstance(value, (tuple, list)) and any(map(_holds_proxy, value)))
 
 
 def _first_line(error: BaseException) -> str:
