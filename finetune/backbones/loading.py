@@ -17,7 +17,7 @@ from torch import nn
 from data_tools import Preprocessing
 from finetune.backbones.conversion import create_with_conversion
 from finetune.backbones.fit import WeightsFit, fill_model
-from finetune.backbones.stages import StageMap, map_stages
+from finetune.backbones.stages import StageMap, map_stages, replace_classifier
 from finetune.backbones.weights import EMBEDDED_MODEL, Weights, read_embedded_weights, read_weights
 from finetune.errors import EnvironmentFault, InputError
 
@@ -70,7 +70,7 @@ def load_backbone(
             model = timm.create_model(name, num_classes=classes, **options)
         elif weights == "pretrained":
             model = _fetch(name, classes, options)
-            model.reset_classifier(num_classes=classes)
+            replace_classifier(model, classes)
         elif weights == "embedded":
             model, _ = _create_filled(name, read_embedded_weights(name), classes, options, "The embedded file", {})
         else:
@@ -86,7 +86,7 @@ def _create_filled(
     """The model with a new head, and everything else from `table`."""
     model: Any
     model, convert = create_with_conversion(name, options)
-    model.reset_classifier(num_classes=classes)
+    replace_classifier(model, classes)
     stages = map_stages(model)
     owners = {**stages.parameters, **stages.buffers}
     head = frozenset(key for key, stage in owners.items() if stage == "head")

@@ -44,7 +44,7 @@ def map_stages(model: nn.Module) -> StageMap:
     modules = [name for name, _ in model.named_modules() if name]
     head = _classifier_names(model)
     if not head:
-        raise NoClassifierError(f"{type(model).__name__} takes no classifier, so it cannot learn to name classes.")
+        raise _no_classifier(model)
     body, rule = find_levels(model, head)
 
     def stage_of(name: str) -> str:
@@ -59,6 +59,18 @@ def map_stages(model: nn.Module) -> StageMap:
         buffers=staged(name for name, _ in model.named_buffers(remove_duplicate=False)),
         rule=rule,
     )
+
+
+def replace_classifier(model: nn.Module, classes: int) -> None:
+    """Give a timm model a new classifier for `classes` classes; NoClassifierError where it takes none."""
+    reset_classifier = getattr(model, "reset_classifier", None)
+    if not callable(reset_classifier):
+        raise _no_classifier(model)
+    reset_classifier(num_classes=classes)
+
+
+def _no_classifier(model: nn.Module) -> NoClassifierError:
+    return NoClassifierError(f"{type(model).__name__} takes no classifier, so it cannot learn to name classes.")
 
 
 def _classifier_names(model: nn.Module) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import torchvision
 from torch import nn
 
 from finetune.backbones import STAGES, map_stages
+from finetune.backbones.stages import replace_classifier
 from finetune.errors import FreezeError, NoClassifierError
 
 # First and last module with parameters of each stage; checked by hand against the papers' depths and
@@ -71,8 +72,10 @@ def test_bare_parameters_stand_where_they_are_used() -> None:
 
 @pytest.mark.parametrize("name", ["qwen3_vit_88m_enc", "mobilenetv5_300m_enc"])
 def test_an_encoder_is_refused_since_it_takes_no_classifier(name: str) -> None:
-    with pytest.raises(NoClassifierError, match="takes no classifier"):
-        map_stages(made(name))
+    model = made(name)
+    for action in (map_stages, lambda model: replace_classifier(model, 3)):
+        with pytest.raises(NoClassifierError, match=f"{type(model).__name__} takes no classifier"):
+            action(model)
 
 
 def small_cnn(blocks: int) -> nn.Sequential:

@@ -47,6 +47,7 @@ def pictures(folder: Path, count: int) -> None:
         (["run", "{root}/single"], "one class"),
         (["run", "{root}/hollow"], "'b'"),
         (["run", "{root}/two", "--model", "resnet5O", "--weights", "none"], "resnet50"),
+        (["run", "{root}/two", "--model", "qwen3_vit_88m_enc", "--weights", "none"], "takes no classifier"),
         (["run", "{root}/two", "--freeze", "first-tree", "--weights", "none"], "first-three"),
         (["run", "{root}/two", "--set", "train.epoch=3"], "train.epoch: unknown key; did you mean 'epochs'?"),
         (["run", "{root}/two", "--model", "resnet18", "--weights", "{root}/r50.safetensors"], "does not fit resnet18"),
