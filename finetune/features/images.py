@@ -43,6 +43,16 @@ class ImageViews(Dataset[Tensor]):
         made = [self.viewer.pipeline(pixels, sample_seed(self.viewer.seed, view, path)) for view in self.views]
         return torch.from_numpy(np.stack(made))
 
+    @property
+    def batch_views(self) -> int:
+        """Views in one batch of the trunk: whole images, TRUNK_BATCH views where that many divide."""
+        return max(1, TRUNK_BATCH // len(self.views)) * len(self.views)
+
+    @property
+    def batch_count(self) -> int:
+        """Batches of the trunk that all views make."""
+        return -(-len(self) * len(self.views) // self.batch_views)
+
     def batches(self, order: Sequence[int] | None = None, views_per_batch: int = TRUNK_BATCH) -> Iterator[Tensor]:
         """Batches (images, views, channels, height, width) in `order`, made by the viewer's workers."""
         loader = DataLoader(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from finetune.features.images import TRUNK_BATCH, ImageViews
+from finetune.features.images import ImageViews
 from finetune.progress import Track, untracked
 from finetune.timing import Stopwatch
 
@@ -26,8 +26,7 @@ def run_trunk(
     Seconds spent waiting for images count as `decode`, the forward passes as `trunk`.
     """
     watch = watch or Stopwatch()
-    total = -(-len(images) * len(images.views) // _batch_views(images))
-    for batch in track(watch.waiting(images.batches(), "decode"), label, total):
+    for batch in track(watch.waiting(images.batches(), "decode"), label, images.batch_count):
         count, views = batch.shape[:2]
         with torch.inference_mode(), watch.measure("trunk"):
             features = trunk(as_input(batch, device))
@@ -38,11 +37,6 @@ def run_trunk(
 def as_input(images: Tensor, device: torch.device) -> Tensor:
     """Images (images, views, channels, height, width) as one batch, channels last in memory."""
     return images.flatten(0, 1).to(device, memory_format=torch.channels_last)
-
-
-def _batch_views(images: ImageViews) -> int:
-    views = len(images.views)
-    return max(1, TRUNK_BATCH // views) * views
 
 
 def estimate_norms(
@@ -64,9 +58,8 @@ def estimate_norms(
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum, norm.training = None, True
-    total = -(-len(images) * len(images.views) // _batch_views(images))
     with torch.no_grad():
-        for batch in track(images.batches(), "norm statistics", total):
+        for batch in track(images.batches(), "norm statistics", images.batch_count):
             model(as_input(batch, device))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum, norm.training = momentum, False

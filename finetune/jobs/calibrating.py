@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from finetune.checkpoint import Checkpoint, CheckpointFolder
 from finetune.features import FeatureSource, ImageViews, run_trunk
-from finetune.features.images import TRUNK_BATCH
 from finetune.features.sources import Batch
 from finetune.features.store import Features
 from finetune.freezing import Cut
@@ -72,9 +71,8 @@ def time_trunk(trunk: nn.Module, images: ImageViews, device: torch.device, dtype
             break
     first, last, more = marks[1], marks[-1], len(marks) - 2
     later = ((last[0] - first[0]) / more, (last[1] - first[1]) / more) if more else first
-    views = len(images.views)
     stored = [np.concatenate([part.numpy() for part in parts]).astype(dtype) for parts in zip(*kept, strict=True)]
-    return TrunkPace(max(1, TRUNK_BATCH // views) * views, first, later), stored
+    return TrunkPace(images.batch_views, first, later), stored
 
 
 class TimedSource:
