@@ -10,11 +10,11 @@ from timm.models import get_pretrained_cfg_value
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from benchmarks.stage_survey import Staged, model_file
+from benchmarks.stage_survey import model_file
 from finetune.backbones import StageMap, map_stages
 from finetune.errors import FreezeError
 from finetune.features import fold_norms
-from finetune.freezing import Cut, cut_model, lock_model, parse_policy, plan_freeze
+from finetune.freezing import Cut, StagedModel, cut_model, lock_model, parse_policy, plan_freeze
 
 POLICIES = ("first-three", "scattered")
 CLASSES = 10
@@ -141,7 +141,7 @@ def cut_under(model: nn.Module, policy: str, example: Tensor) -> Cut:
     """Plan, lock and cut `model`; 'scattered' is made of its own parameter names."""
     stages = map_stages(model)
     wish: str | list[str] = scattered_patterns(model, stages) if policy == "scattered" else policy
-    plan = plan_freeze(Staged(model, stages), parse_policy(wish), tail_norm="fixed")
+    plan = plan_freeze(StagedModel(model, stages), parse_policy(wish), tail_norm="fixed")
     lock_model(model, plan)
     return cut_model(model, plan, example)
 

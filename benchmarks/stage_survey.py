@@ -10,16 +10,7 @@ from torch import nn
 
 from finetune.backbones import STAGES, StageMap, map_stages
 from finetune.errors import FreezeError, NoClassifierError
-from finetune.freezing import parse_policy, plan_freeze
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A network and its stages, as `plan_freeze` takes them."""
-
-    model: nn.Module
-    stages: StageMap
-    is_pretrained: bool = False
+from finetune.freezing import StagedModel, parse_policy, plan_freeze
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ def _fault(model: nn.Module, stages: StageMap) -> str:
         return "a parameter or buffer without a stage"
     if not set(STAGES).issuperset([*stages.parameters.values(), *stages.buffers.values(), *stages.modules.values()]):
         return "a stage of another name"
-    plan = plan_freeze(Staged(model, stages), parse_policy("first-three"))
+    plan = plan_freeze(StagedModel(model, stages), parse_policy("first-three"))
     learning = {name for name, stage in stages.parameters.items() if stage in STAGES[4:]}
     if not learning <= plan.trainable_parameters or plan.frozen_parameters | plan.trainable_parameters != set(
         parameters

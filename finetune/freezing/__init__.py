@@ -3,7 +3,7 @@
 from finetune.freezing.cutting import Cut, cut_model, keep_whole
 from finetune.freezing.lock import Lock, freeze
 from finetune.freezing.locking import frozen_digest, lock_model, release_model
-from finetune.freezing.planning import FreezePlan, Staged, StageRow, frozen_throughout, plan_freeze
+from finetune.freezing.planning import FreezePlan, Staged, StagedModel, StageRow, frozen_throughout, plan_freeze
 from finetune.freezing.policy import NAMED_POLICIES, FreezePolicy, parse_policy
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Lock",
     "StageRow",
     "Staged",
+    "StagedModel",
     "cut_model",
     "freeze",
     "frozen_digest",

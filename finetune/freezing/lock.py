@@ -1,27 +1,16 @@
 """The engine for whoever keeps an own training loop: lock a module, train, verify."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from finetune.backbones import StageMap, map_stages
+from finetune.backbones import map_stages
 from finetune.errors import FreezeError
 from finetune.freezing.cutting import cut_model
-from finetune.freezing.locking import lock_model, release_model
-from finetune.freezing.planning import FreezePlan, plan_freeze
+from finetune.freezing.locking import frozen_tensors, lock_model, release_model, tensor_digest
+from finetune.freezing.planning import FreezePlan, StagedModel, plan_freeze
 from finetune.freezing.policy import parse_policy
-
-
-@dataclass(frozen=True)
-class _Staged:
-    """A user's module as the planner wants it."""
-
-    model: nn.Module
-    stages: StageMap
-    is_pretrained: bool
 
 
 class Lock:
@@ -30,7 +19,7 @@ class Lock:
     def __init__(self, model: nn.Module, policy: str | Sequence[str], *, tail_norm: str, norm: str) -> None:
         self.model = model
         self._tail_norm, self._norm = tail_norm, norm
-        self._staged = _Staged(model, map_stages(model), is_pretrained=True)
+        self._staged = StagedModel(model, map_stages(model), is_pretrained=True)
         self.plan = self._plan(policy)
         self._apply()
 
@@ -130,19 +119,7 @@ class _Tail(nn.Module):
 
 
 def _digests(model: nn.Module, plan: FreezePlan) -> dict[str, str]:
-    """sha256 of the bytes of every frozen parameter and buffer, by name."""
-    state = {
-        **dict(model.named_parameters(remove_duplicate=False)),
-        **dict(model.named_buffers(remove_duplicate=False)),
-    }
-    names = sorted((plan.frozen_parameters | plan.frozen_buffers) & state.keys())
-    return {name: _digest(state[name]) for name in names}
-
-
-def _digest(tensor: Tensor) -> str:
-    content = tensor.detach().cpu().contiguous()
-    head = f"{content.dtype}|{tuple(content.shape)}|".encode()
-    return hashlib.sha256(head + content.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
+    return {name: tensor_digest(tensor) for name, tensor in frozen_tensors(model, plan).items()}
 
 
 def _refill(optimizer: torch.optim.Optimizer, learning: list[nn.Parameter]) -> None:

@@ -4,7 +4,7 @@ import hashlib
 from types import MethodType
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from finetune.freezing.planning import FreezePlan
 
@@ -43,13 +43,30 @@ def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:
 
 def frozen_digest(model: nn.Module, plan: FreezePlan) -> str:
     """sha256 over name, type, shape and bytes of every frozen parameter and buffer, in order of name."""
+    digest = hashlib.sha256()
+    for name, tensor in frozen_tensors(model, plan).items():
+        digest.update(f"{name}|".encode())
+        _update(digest, tensor)
+    return digest.hexdigest()
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """sha256 over type, shape and bytes of one tensor."""
+    digest = hashlib.sha256()
+    _update(digest, tensor)
+    return digest.hexdigest()
+
+
+def frozen_tensors(model: nn.Module, plan: FreezePlan) -> dict[str, Tensor]:
+    """Every frozen parameter and buffer that `model` holds now, by name, in order of name."""
     state = {
         **dict(model.named_parameters(remove_duplicate=False)),
         **dict(model.named_buffers(remove_duplicate=False)),
     }
-    digest = hashlib.sha256()
-    for name in sorted(plan.frozen_parameters | plan.frozen_buffers):
-        tensor = state[name].detach().cpu().contiguous()
-        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return {name: state[name] for name in sorted((plan.frozen_parameters | plan.frozen_buffers) & state.keys())}
+
+
+def _update(digest: "hashlib._Hash", tensor: Tensor) -> None:
+    content = tensor.detach().cpu().contiguous()
+    digest.update(f"{content.dtype}|{tuple(content.shape)}|".encode())
+    digest.update(content.reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -42,6 +42,15 @@ class Staged(Protocol):
 
 
 @dataclass(frozen=True)
+class StagedModel:
+    """A network that is no `Backbone`, and its stages."""
+
+    model: nn.Module
+    stages: StageMap
+    is_pretrained: bool = False
+
+
+@dataclass(frozen=True)
 class FreezePlan:
     """What of one network is frozen; names are the dotted names of the model.
 
