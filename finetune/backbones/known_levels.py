@@ -7,6 +7,8 @@ or if its modules do not stand in the order of computation (CoaT, CrossViT, Twin
 parameters belong to a later stage (CoaT, Visformer).
 """
 
+_GHOST_LEVELS = (r"conv_stem\b|bn1\b|act1\b", r"blocks\.[0-2]\b", r"blocks\.[34]\b", r"blocks\.[56]\b")
+
 KNOWN_LEVELS = {
     "CoaT": (
         r"(cls_token|patch_embed|cpe|crpe)1\b",
@@ -15,7 +17,7 @@ KNOWN_LEVELS = {
         r"(cls_token|patch_embed|cpe|crpe|serial_blocks)3\b",
     ),
     "CrossVit": (r"cls_token|pos_embed|patch_embed|pos_drop", r"blocks\.0\b", r"blocks\.1\b", r"blocks\.2\.blocks\b"),
-    "GhostNet": (r"conv_stem\b|bn1\b|act1\b", r"blocks\.[0-2]\b", r"blocks\.[34]\b", r"blocks\.[56]\b"),
+    "GhostNet": _GHOST_LEVELS,
     "HighResolutionNet": (
         r"(conv|bn|act)[12]\b",
         r"layer1\b",
@@ -31,7 +33,7 @@ KNOWN_LEVELS = {
         r"(reduction_cell_0|cell_([6-9]|1[01]))\b",
     ),
     "PNASNet5Large": (r"conv_0\b", r"cell_stem_0\b", r"(cell_stem_1|cell_[0-3])\b", r"cell_[4-7]\b"),
-    "RepGhostNet": (r"conv_stem\b|bn1\b|act1\b", r"blocks\.[0-2]\b", r"blocks\.[34]\b", r"blocks\.[56]\b"),
+    "RepGhostNet": _GHOST_LEVELS,
     "Twins": (
         r"patch_embeds\.0\b",
         r"(pos_drops|blocks|pos_block)\.0\b",

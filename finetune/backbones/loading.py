@@ -35,7 +35,6 @@ class Backbone:
     model: nn.Module
     stages: StageMap
     preprocessing: Preprocessing
-    classifier: tuple[str, ...]
     is_pretrained: bool
     fit: WeightsFit | None = None
 
@@ -95,9 +94,7 @@ def _create_filled(
 
 def _as_backbone(name: str, model: nn.Module, image_size: int | None, is_pretrained: bool) -> Backbone:
     stages = map_stages(model)
-    head = [module for module, stage in stages.modules.items() if stage == "head"]
-    outermost = tuple(module for module in head if not any(module.startswith(f"{other}.") for other in head))
-    return Backbone(name, model, stages, _preprocessing(model, image_size), outermost, is_pretrained)
+    return Backbone(name, model, stages, _preprocessing(model, image_size), is_pretrained)
 
 
 def _check_name(name: str) -> None:
