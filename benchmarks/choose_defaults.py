@@ -1,6 +1,6 @@
 """Choose the defaults of training on inner splits of the training parts alone.
 
-    python benchmarks/choose_defaults.py --model NAME --weights FILE --try train.batch_size=8,16 -- DATA...
+    python -m benchmarks.choose_defaults --model NAME --weights FILE --try train.batch_size=8,16 -- DATA...
 
 Images that any of the reported seeds (0 to 2) has in its test part are left out before anything is cut; the rest is
 cut anew with other seeds. So no image that a document's number speaks of is looked at when a default is chosen.
