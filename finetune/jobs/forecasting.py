@@ -18,7 +18,7 @@ from finetune.features import (
 )
 from finetune.features.images import TRUNK_BATCH
 from finetune.features.store import Features
-from finetune.freezing import Cut, FreezePlan, lock_model
+from finetune.freezing import Cut, FreezePlan
 from finetune.jobs.calibrating import (
     SCORE_SECONDS,
     STEP_SECONDS,
@@ -30,7 +30,7 @@ from finetune.jobs.calibrating import (
     time_training,
     time_trunk,
 )
-from finetune.jobs.planning import PlannedPhase, Preview, lock_and_cut, preview
+from finetune.jobs.planning import PlannedPhase, Preview, begin_phase, preview
 from finetune.jobs.sources import SourceMaker
 from finetune.progress import Say, Track, silent, untracked
 from finetune.timing import Stopwatch
@@ -147,11 +147,7 @@ class _Trial:
 
     def _train(self, number: int, planned: PlannedPhase) -> None:
         made = self.made
-        if len(made.phases) > 1:
-            cut = lock_and_cut(made.backbone, planned.plan, self.recipe, made.device)
-        else:
-            lock_model(made.backbone.model, planned.plan)
-            cut = made.cut
+        cut = begin_phase(made, planned, self.recipe)
         state = self._state(number, planned.plan)
         train = TimedSource(self._source("train", cut, state), self.maker.targets("train"), STEP_SECONDS)
         has_val = not made.dataset.part("val").empty

@@ -8,9 +8,9 @@ import torch
 from torch import fx, nn
 
 from finetune.backbones import STAGES, Backbone, StageMap, load_backbone
-from finetune.freezing import Cut, FreezePlan, cut_model, frozen_throughout, keep_whole, lock_model
+from finetune.freezing import Cut, FreezePlan, cut_model, keep_whole, lock_model
 from finetune.jobs.macs import count_macs
-from finetune.jobs.planning import PlannedPhase, plan_phases, policy_text
+from finetune.jobs.planning import PlannedPhase, plan_recipe
 from finetune.training.optimizer import stage_factor
 from recipes import Recipe
 
@@ -21,7 +21,7 @@ def plan_without_weights(recipe: Recipe, classes: int) -> tuple[Backbone, Freeze
     with torch.device("meta"):
         drawn = load_backbone(wanted.name, "none", classes, image_size=wanted.image_size, dropout=dropout)
     backbone = replace(drawn, is_pretrained=wanted.weights != "none")
-    plan = frozen_throughout(backbone, [phase.plan for phase in plan_phases(backbone, recipe)], policy_text(recipe))
+    plan, _ = plan_recipe(backbone, recipe)
     lock_model(backbone.model, plan)
     example = torch.empty(2, 3, backbone.preprocessing.height, backbone.preprocessing.width, device="meta")
     if recipe.cache.mode == "whole":
@@ -59,7 +59,7 @@ def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut, recipe: Recipe
         "trainable_parameters": plan.trainable_count,
         "frozen_parameters": plan.frozen_count,
         "trained": [row.name for row in plan.stages if row.frozen_parameters < row.parameters],
-        "phases": [_describe_phase(planned, recipe) for planned in plan_phases(backbone, recipe)],
+        "phases": [_describe_phase(planned, recipe) for planned in plan_recipe(backbone, recipe)[1]],
     }
 
 

@@ -53,16 +53,17 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     dataset = prepare_dataset(data, dataset_settings(recipe), workers=workers, track=track)
     if dataset.part("test").empty:
         raise InputError(f"{data}: no image is left for the test part; raise data.test_fraction or add images.")
-    backbone, plan, cut = plan_model(recipe, len(dataset.labels), device)
+    backbone = _load_backbone(recipe, len(dataset.labels), device)
+    plan, phases = plan_recipe(backbone, recipe)
+    cut = lock_and_cut(backbone, plan, recipe, device)
     if backbone.fit is not None:
         say(backbone.fit.sentence)
     if cut.reason:
         say(f"No trunk to run once: {cut.reason}. Every epoch runs the whole network.")
-    return Preview(dataset, backbone, plan, cut, plan_phases(backbone, recipe), device, workers)
+    return Preview(dataset, backbone, plan, cut, phases, device, workers)
 
 
-def plan_model(recipe: Recipe, classes: int, device: torch.device) -> tuple[Backbone, FreezePlan, Cut]:
-    """Load, lock and cut the recipe's backbone for `classes` classes."""
+def _load_backbone(recipe: Recipe, classes: int, device: torch.device) -> Backbone:
     backbone = load_backbone(
         recipe.model.name,
         recipe.model.weights,
@@ -73,25 +74,28 @@ def plan_model(recipe: Recipe, classes: int, device: torch.device) -> tuple[Back
         seed=recipe.seed,
     )
     backbone.model.to(device).to(memory_format=torch.channels_last)  # half the time of a convolutional trunk on a CPU
-    plan = frozen_throughout(backbone, [planned.plan for planned in plan_phases(backbone, recipe)], policy_text(recipe))
-    return backbone, plan, lock_and_cut(backbone, plan, recipe, device)
+    return backbone
 
 
-def policy_text(recipe: Recipe) -> str:
-    """The recipe's policy as one word or a comma-separated list."""
-    policy = recipe.freeze.policy
-    return policy if isinstance(policy, str) else ",".join(policy)
-
-
-def plan_phases(backbone: Backbone, recipe: Recipe) -> tuple[PlannedPhase, ...]:
-    """The freeze plan of every phase."""
-    freeze = recipe.freeze
-    return tuple(
+def plan_recipe(backbone: Backbone, recipe: Recipe) -> tuple[FreezePlan, tuple[PlannedPhase, ...]]:
+    """The plan of what stays frozen throughout, and that of every phase."""
+    policy, freeze = recipe.freeze.policy, recipe.freeze
+    phases = tuple(
         PlannedPhase(
             phase, plan_freeze(backbone, parse_policy(phase.policy), tail_norm=freeze.tail_norm, norm=freeze.norm)
         )
         for phase in list_phases(recipe)
     )
+    name = policy if isinstance(policy, str) else ",".join(policy)
+    return frozen_throughout(backbone, [planned.plan for planned in phases], name), phases
+
+
+def begin_phase(made: Preview, planned: PlannedPhase, recipe: Recipe) -> Cut:
+    """Lock the backbone for a phase; the cut of the preview serves where it is the same."""
+    if len(made.phases) > 1:
+        return lock_and_cut(made.backbone, planned.plan, recipe, made.device)
+    lock_model(made.backbone.model, planned.plan)
+    return made.cut
 
 
 def lock_and_cut(backbone: Backbone, plan: FreezePlan, recipe: Recipe, device: torch.device) -> Cut:
