@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -10,9 +11,9 @@ import pandas as pd
 from finetune.checkpoint import Checkpoint, CheckpointFolder
 from finetune.errors import InputError
 from finetune.features import FeatureSource
-from finetune.freezing import Cut, frozen_digest, lock_model
+from finetune.freezing import frozen_digest
 from finetune.interrupts import StopRequest
-from finetune.jobs.planning import PlannedPhase, Preview, lock_and_cut
+from finetune.jobs.planning import PlannedPhase, Preview, begin_phase
 from finetune.jobs.sources import SourceMaker
 from finetune.training import TailData, TailFitter
 from recipes import Recipe, dump_recipe
@@ -34,7 +35,7 @@ class PhaseTrainer:
     def __init__(
         self, made: Preview, recipe: Recipe, maker: SourceMaker, checkpoints: CheckpointFolder, stop: StopRequest
     ) -> None:
-        self.made, self.recipe, self.maker, self.checkpoints, self.stop = made, recipe, maker, checkpoints, stop
+        self.made, self.recipe, self.maker, self.checkpoints = made, recipe, maker, checkpoints
         self.before = frozen_digest(made.backbone.model, made.plan)
         self.fitter = TailFitter(
             made.backbone.model,
@@ -59,7 +60,7 @@ class PhaseTrainer:
         if checkpoint is None:
             self.maker.say("No checkpoint was found; training starts from the beginning.")
             return
-        _check_same(checkpoint.state["run"], self._identity())
+        _check_same(checkpoint.state["run"], self._identity)
         self.fitter.resume(checkpoint)
         position = self.fitter.state.position
         done = f"{position.epoch - 1} epochs" + (f" and {position.batches} batches" if position.batches else "")
@@ -78,7 +79,7 @@ class PhaseTrainer:
         proof = next((held for held in state.proofs if held["phase"] == phase.number), None)
         if proof is not None and "frozen_sha256_after" in proof:
             return
-        cut = self._cut(planned)
+        cut = begin_phase(self.made, planned, self.recipe)
         digest = frozen_digest(model, planned.plan)
         if proof is None:
             proof = {
@@ -97,23 +98,16 @@ class PhaseTrainer:
         proof["frozen_sha256_after"] = frozen_digest(model, planned.plan)
         self.fitter.save()
 
-    def _cut(self, planned: PlannedPhase) -> Cut:
-        """Lock for the phase; the cut of the preview serves where it is the same."""
-        made = self.made
-        if len(made.phases) > 1:
-            return lock_and_cut(made.backbone, planned.plan, self.recipe, made.device)
-        lock_model(made.backbone.model, planned.plan)
-        return made.cut
-
     def _data(self, sources: dict[str, FeatureSource]) -> TailData:
         names = [str(path) for path in self.made.dataset.part("train")["path"]]
         return TailData(sources["train"], sources.get("val"), len(self.made.dataset.labels), names)
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self._saved += 1
-        state = {**checkpoint.state, "run": self._identity()}
+        state = {**checkpoint.state, "run": self._identity}
         self.checkpoints.save(self._saved, Checkpoint(checkpoint.tensors, state))
 
+    @cached_property
     def _identity(self) -> dict[str, Any]:
         table = self.made.dataset.table.to_csv(index=False)
         return {

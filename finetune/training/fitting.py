@@ -110,21 +110,23 @@ class TailFitter:
     def save(self) -> None:
         """Hand the present state to `save`."""
         if self._save is not None:
-            held = optimizer_tensors(self.model, self.optimizer) if self.optimizer else self._held
-            averages = self.average.values if self.average else self._averages
-            self._save(pack(self.state, self._learned(), averages, held))
+            self._save(pack(self.state, self._learned(), self._present_averages(), self._present_optimizer()))
 
     def _begin_phase(self, data: TailData) -> None:
         """An optimizer of exactly what learns now; what it held of parameters that go on learning is kept."""
-        held = optimizer_tensors(self.model, self.optimizer) if self.optimizer else self._held
-        settings = self.settings
+        held, settings = self._present_optimizer(), self.settings
         self.optimizer = make_optimizer(self.model, self.stages, settings)
         fill_optimizer(self.model, self.optimizer, held)
         if settings.average_decay is not None:
-            earlier = self.average.values if self.average else self._averages
-            self.average = WeightAverage(self.model, settings.average_decay, earlier)
+            self.average = WeightAverage(self.model, settings.average_decay, self._present_averages())
         balance = settings.class_balance == "loss"
         self._class_weights = class_weights(data.train.targets, data.classes) if balance else None
+
+    def _present_optimizer(self) -> dict[str, dict[str, Tensor]]:
+        return optimizer_tensors(self.model, self.optimizer) if self.optimizer else self._held
+
+    def _present_averages(self) -> dict[str, Tensor]:
+        return self.average.values if self.average else self._averages
 
     def _train_epoch(self, tail: nn.Module, data: TailData, phase: Phase, epoch: int) -> tuple[float, float]:
         size, position, source = self.settings.batch_size, self.state.position, data.train
