@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from finetune.cli.progress import ConsoleTrack
+from finetune.cli.progress import ConsoleTrack, sayer
 
 
 @click.command("demo")
@@ -20,5 +20,5 @@ def command(out: Path) -> None:
 
     console.print(ABOUT, highlight=False)
     track = ConsoleTrack(Console(stderr=True))
-    result = run_demo(out, command=["finetune", *sys.argv[1:]], track=track, say=console.print)
+    result = run_demo(out, command=["finetune", *sys.argv[1:]], track=track, say=sayer(console))
     display.show_result(console, result)

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from finetune.cli.options import recipe_from, recipe_options_but_model
-from finetune.cli.progress import ConsoleTrack
+from finetune.cli.progress import ConsoleTrack, sayer
 
 _CLASSES = 1000
 
@@ -41,7 +41,7 @@ def command(model: str, data: Path | None, classes: int | None, as_json: bool, v
         from finetune.jobs.forecasting import forecast_run
 
         messages = Console(stderr=True)
-        made, forecast = forecast_run(data, recipe, track=ConsoleTrack(messages), say=messages.print)
+        made, forecast = forecast_run(data, recipe, track=ConsoleTrack(messages), say=sayer(messages))
         backbone, plan, cut = made.backbone, made.plan, made.cut
     table = describe_plan(backbone, plan, cut, recipe)
     if forecast is not None:

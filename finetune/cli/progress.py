@@ -1,7 +1,8 @@
-"""Progress bars on a terminal; plain lines elsewhere."""
+"""Progress bars on a terminal, plain lines elsewhere; sentences as they are."""
 
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import TypeVar
 
 from rich.console import Console
@@ -14,7 +15,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from finetune.progress import Say
+
 Item = TypeVar("Item")
+
+
+def sayer(console: Console) -> Say:
+    """Prints the library's sentences letter by letter: brackets in a file's name are no markup."""
+    return partial(console.print, markup=False, highlight=False)
 
 
 class ConsoleTrack:

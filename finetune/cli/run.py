@@ -1,7 +1,6 @@
 """`finetune run`: the main job."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import click
 from rich.console import Console
 
 from finetune.cli.options import data_argument, recipe_from, recipe_options
-from finetune.cli.progress import ConsoleTrack
+from finetune.cli.progress import ConsoleTrack, sayer
 
 
 @click.command("run")
@@ -24,7 +23,7 @@ def command(data: Path, out: Path | None, overwrite: bool, resume: bool, dry_run
     recipe = recipe_from(options)
     console = Console(soft_wrap=True)
     track = ConsoleTrack(Console(stderr=True))
-    say = partial(console.print, markup=False, highlight=False)
+    say = sayer(console)
 
     from finetune.cli import display, plan_display
     from finetune.interrupts import stop_on_signals
