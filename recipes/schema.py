@@ -196,6 +196,8 @@ class HeadSettings(Settings):
 
     kind: Literal["linear"] = "linear"
     """linear: one layer on the pooled features."""
+    start: Literal["auto", "solved", "drawn"] = "auto"
+    """solved: a logistic regression on the pretrained features; drawn: at random; auto: by the starting weights."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of the pooled features dropped in each training step."""
 

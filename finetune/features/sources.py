@@ -18,6 +18,8 @@ class FeatureSource(Protocol):
     """Batches of one part of the data for the tail: ((features, ...), targets (batch,))."""
 
     targets: Tensor
+    views: int
+    """Views of each image that are at hand; any further one costs a pass through the trunk, or repeats."""
 
     def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
         """Batches in `order`; `views[i]` is the view of the i-th image of that order."""
@@ -29,13 +31,13 @@ class StoredSource:
 
     def __init__(self, features: Features, targets: Tensor, device: torch.device) -> None:
         self.features, self.targets, self.device = features, targets, device
+        self.views = features[0].shape[1]
 
     def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
         """Read and widen to float32; a view past the stored ones is the same modulo their number."""
-        stored = self.features[0].shape[1]
         for start in range(0, len(order), batch_size):
             chosen = np.asarray(order[start : start + batch_size])
-            view = np.asarray(views[start : start + batch_size]) % stored
+            view = np.asarray(views[start : start + batch_size]) % self.views
             features = tuple(self._widen(array[chosen, view]) for array in self.features)
             yield features, self.targets[chosen].to(self.device)
 
@@ -49,6 +51,7 @@ class FreshSource:
 
     def __init__(self, images: ImageViews, targets: Tensor, trunk: nn.Module | None, device: torch.device) -> None:
         self.images, self.targets, self.trunk, self.device = images, targets, trunk, device
+        self.views = 1
 
     def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
         """Decode, augment and run the trunk now."""

@@ -82,7 +82,7 @@ class TimedSource:
     """
 
     def __init__(self, source: FeatureSource, targets: Tensor, seconds: float) -> None:
-        self.source, self.targets, self.limit = source, targets, seconds
+        self.source, self.targets, self.limit, self.views = source, targets, seconds, source.views
         self._marks: list[float] = []
         self._sizes: list[int] = []
 

@@ -131,6 +131,6 @@ def _context(
 
 def _write_timings(folder: Path, watch: Stopwatch, made: Preview, recipe: Recipe, trained: Trained) -> None:
     seconds = {name: round(value, 3) for name, value in watch.seconds().items()}
-    counts = {"images": len(made.dataset.table), "views": recipe.augment.views, "epochs": len(trained.history)}
+    counts = {"images": len(made.dataset.table), "views": recipe.augment.views, "epochs": trained.epochs}
     names = ("decode", "trunk", "tail", "evaluate", "report", "total")
     write_json(folder / "timings.json", {name: seconds.get(name, 0.0) for name in names} | counts)

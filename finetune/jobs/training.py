@@ -11,22 +11,31 @@ import pandas as pd
 from finetune.checkpoint import Checkpoint, CheckpointFolder
 from finetune.errors import InputError
 from finetune.features import FeatureSource
-from finetune.freezing import frozen_digest
+from finetune.freezing import Cut, frozen_digest
 from finetune.interrupts import StopRequest
 from finetune.jobs.planning import PlannedPhase, Preview, begin_phase
 from finetune.jobs.sources import SourceMaker
 from finetune.training import TailData, TailFitter
-from recipes import Recipe, dump_recipe
+from recipes import Phase, Recipe, dump_recipe
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The history, one row an epoch; the proofs, one record a phase; digests of what is frozen throughout."""
+    """What training leaves behind.
+
+    `history` has one row an epoch, 0 being the solved head, `proofs` one record a phase; `before`
+    and `after` are digests of what is frozen throughout.
+    """
 
     history: pd.DataFrame
     proofs: list[dict[str, Any]]
     before: str
     after: str
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of gradient steps."""
+        return int((self.history["epoch"] > 0).sum())
 
 
 class PhaseTrainer:
@@ -93,14 +102,32 @@ class PhaseTrainer:
         if not state.is_over and state.position.epoch <= phase.last_epoch:
             sources = self.maker.parts(("train", "val"), cut, digest)
             is_last = planned is self.made.phases[-1]
+            data = self._data(sources)
             with self.maker.watch.measure("tail"):
-                self.fitter.fit_phase(phase, cut, self._data(sources), is_last=is_last, track=self.maker.track)
+                self._begin(phase, cut, data)
+                self.fitter.fit_phase(phase, cut, data, is_last=is_last, track=self.maker.track)
         proof["frozen_sha256_after"] = frozen_digest(model, planned.plan)
         self.fitter.save()
 
+    def _begin(self, phase: Phase, cut: Cut, data: TailData) -> None:
+        start, say = self.recipe.head.start, self.maker.say
+        is_wanted = self.made.backbone.is_pretrained if start == "auto" else start == "solved"
+        probe = self.fitter.begin(phase, cut, data, with_solved_head=is_wanted)
+        if isinstance(probe, str):
+            say(f"The head starts at random: {probe}.")
+        elif probe is not None:
+            how = f"chosen by {probe.folds}-fold cross-validation" if probe.folds else "not chosen: too few images"
+            say(f"Head solved first: logistic regression, strength {probe.strength:.2g} ({how}).")
+
     def _data(self, sources: dict[str, FeatureSource]) -> TailData:
-        names = [str(path) for path in self.made.dataset.part("train")["path"]]
-        return TailData(sources["train"], sources.get("val"), len(self.made.dataset.labels), names)
+        part = self.made.dataset.part("train")
+        return TailData(
+            sources["train"],
+            sources.get("val"),
+            len(self.made.dataset.labels),
+            names=[str(path) for path in part["path"]],
+            groups=list(part["group"].where(part["group"] != "", part["sha256"])),
+        )
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self._saved += 1

@@ -95,10 +95,10 @@ def draw_reliability(confidence: Floats, part: Split) -> bytes:
 
 
 def draw_history(history: pd.DataFrame) -> bytes:
-    """Losses and validation accuracy over the epochs."""
+    """Losses and validation accuracy over the epochs; epoch 0 is the network before its first step."""
     figure = _figure(8, 3.2)
     left, right = figure.subplots(1, 2)
-    steps = np.arange(1, len(history) + 1)
+    steps = history["epoch"].to_numpy()
     series = (
         (left, "train_loss", "training", _SOFT),
         (left, "val_loss", "validation", _ACCENT),

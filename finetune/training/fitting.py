@@ -1,9 +1,8 @@
 """One loop that trains the tail, phase after phase, whatever its features come from."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -19,10 +18,12 @@ from finetune.freezing import Cut, FreezePlan
 from finetune.interrupts import StopRequest
 from finetune.progress import Track, untracked
 from finetune.training.averaging import WeightAverage
+from finetune.training.head_first import Probe, solve_head
 from finetune.training.optimizer import class_weights, make_optimizer
 from finetune.training.predicting import predict_logits
 from finetune.training.schedule import learning_rate_at
 from finetune.training.state import Best, Position, TrainingState, fill_optimizer, optimizer_tensors, pack, unpack
+from finetune.training.tail_data import TailData
 from recipes import Phase, TrainSettings
 
 HISTORY_COLUMNS = (
@@ -34,16 +35,6 @@ HISTORY_COLUMNS = (
     "val_balanced_accuracy",
     "seconds",
 )
-
-
-@dataclass(frozen=True)
-class TailData:
-    """What the tail learns from and is chosen by; `val` may be absent, `names` are those of the training images."""
-
-    train: FeatureSource
-    val: FeatureSource | None
-    classes: int
-    names: Sequence[str] = ()
 
 
 class TailFitter:
@@ -79,6 +70,25 @@ class TailFitter:
         self.state, learned, self._averages, self._held = unpack(checkpoint)
         self._fill(learned)
 
+    def begin(self, phase: Phase, cut: Cut, data: TailData, *, with_solved_head: bool) -> Probe | str | None:
+        """Before the first step: solve the new head, and let the network as it then stands be candidate zero.
+
+        What was solved, or why nothing was; None where it is not wanted or has been done.
+        """
+        if self.state.has_begun:
+            return None
+        self.state.has_begun = True
+        if not with_solved_head:
+            return None
+        started = perf_counter()
+        probe = solve_head(self.model, cut.eval_tail, data, self.seed)
+        if isinstance(probe, Probe):
+            val_loss, val_accuracy = self._judge(cut.eval_tail, data, epoch=0)
+            row = (phase.number, 0, 0.0, math.nan, val_loss, val_accuracy, perf_counter() - started)
+            self.state.rows.append(row)
+            self.save()
+        return probe
+
     def fit_phase(self, phase: Phase, cut: Cut, data: TailData, *, is_last: bool, track: Track = untracked) -> None:
         """Train from the present epoch to the end of `phase`; the model is locked and cut for it.
 
@@ -103,7 +113,7 @@ class TailFitter:
                 break
 
     def finish(self) -> pd.DataFrame:
-        """Give the model the weights of its best epoch; the history, one row an epoch."""
+        """Give the model the weights of its best epoch; the history, one row an epoch, from 0 if a head was solved."""
         self._fill(self.state.best.state)
         return pd.DataFrame(self.state.rows, columns=list(HISTORY_COLUMNS))
 

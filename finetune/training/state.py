@@ -42,6 +42,7 @@ class TrainingState:
     rows: list[Row] = field(default_factory=list)
     least_loss: float = math.inf
     last_gain: int = 0
+    has_begun: bool = False
     is_over: bool = False
     proofs: list[dict[str, Any]] = field(default_factory=list)
     """One record a phase, kept for the caller."""
@@ -69,6 +70,7 @@ def pack(
         "rows": [[_finite(value) for value in row] for row in state.rows],
         "least_loss": _finite(state.least_loss),
         "last_gain": state.last_gain,
+        "has_begun": state.has_begun,
         "is_over": state.is_over,
         "proofs": state.proofs,
     }
@@ -92,6 +94,7 @@ def unpack(
         rows=[_row(row) for row in content["rows"]],
         least_loss=math.inf if content["least_loss"] is None else content["least_loss"],
         last_gain=content["last_gain"],
+        has_begun=content.get("has_begun", True),
         is_over=content["is_over"],
         proofs=list(content["proofs"]),
     )

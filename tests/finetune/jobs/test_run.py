@@ -108,7 +108,7 @@ def test_a_second_run_finds_its_features(
 ) -> None:
     said: list[str] = []
     finetune.run(digits_folder, small_recipe, tmp_path / "first", say=said.append)
-    assert said == []
+    assert not any("store" in sentence for sentence in said)
     longer = changed(small_recipe, train={"epochs": 3})
     finetune.run(digits_folder, longer, tmp_path / "second", say=said.append)
     assert sum("found in the store" in sentence for sentence in said) == 3

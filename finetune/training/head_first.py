@@ -1,0 +1,93 @@
+"""The new head before any gradient step: solved on what the pretrained layers make of the training images."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from finetune.features import FeatureSource
+from finetune.training.probe import Matrix, Probe, ProbeData, solve_probe
+from finetune.training.tail_data import TailData
+
+_SOLVED_ROWS = 8000
+"""Rows, a row for each view of an image, that a head is solved on; more change it little and take memory."""
+_BATCH = 64
+
+
+def solve_head(model: nn.Module, tail: nn.Module, data: TailData, seed: int) -> Probe | str:
+    """Give the linear classifier at the end of `tail` the weights of a solved probe; or say why it has none.
+
+    Kumar et al. 2022 (Fine-Tuning can Distort Pretrained Features) show what it spares the
+    pretrained layers.
+    """
+    targets = data.train.targets.cpu().numpy()
+    chosen = choose_images(targets, _SOLVED_ROWS // data.train.views, seed)
+    pooled = pool_views(model, tail, data.train, chosen)
+    if isinstance(pooled, str):
+        return pooled
+    classifier, features = pooled
+    groups = np.asarray(data.groups)[chosen] if data.groups else chosen
+    probe = solve_probe(ProbeData(features, targets[chosen], groups, data.classes), seed)
+    with torch.no_grad():
+        classifier.weight.copy_(torch.from_numpy(probe.weight))
+        classifier.bias.copy_(torch.from_numpy(probe.bias))
+    return probe
+
+
+def choose_images(targets: np.ndarray, limit: int, seed: int) -> np.ndarray:
+    """Places of at most `limit` images, rising: all, or the same number of each class where it has so many."""
+    if len(targets) <= limit:
+        return np.arange(len(targets))
+    order = np.random.default_rng(seed).permutation(len(targets))
+    rank_in_class = np.empty(len(targets), dtype=np.int64)
+    for target in np.unique(targets):
+        places = order[targets[order] == target]
+        rank_in_class[places] = np.arange(len(places))
+    return np.sort(order[np.argsort(rank_in_class[order], kind="stable")][:limit])
+
+
+def pool_views(
+    model: nn.Module, tail: nn.Module, source: FeatureSource, chosen: np.ndarray
+) -> tuple[nn.Linear, Matrix] | str:
+    """The classifier and what it is given of the views at hand, (images, views, features); or why there is none.
+
+    It is the linear layer whose outputs are the network's, to the bit.
+    """
+    layers = [
+        layer
+        for layer in model.modules()
+        if isinstance(layer, nn.Linear) and layer.weight.requires_grad and layer.bias is not None
+    ]
+    rows: list[Tensor] = []
+    classifier: nn.Linear | None = None
+    tail.eval()
+    for view in range(source.views):
+        for features, _ in source.batches([int(place) for place in chosen], [view] * len(chosen), _BATCH):
+            with torch.inference_mode(), _watched(layers) as calls:
+                logits = tail(*features)
+            last = next((layer for layer in layers if layer in calls and torch.equal(calls[layer][1], logits)), None)
+            if last is None or (classifier is not None and last is not classifier):
+                return "its class scores do not come from one linear layer that learns"
+            classifier = last
+            rows.append(calls[last][0].cpu())
+    assert classifier is not None
+    return classifier, torch.cat(rows).unflatten(0, (source.views, len(chosen))).transpose(0, 1).contiguous().numpy()
+
+
+@contextmanager
+def _watched(layers: list[nn.Linear]) -> Iterator[dict[nn.Linear, tuple[Tensor, Tensor]]]:
+    """Inputs and outputs of the layers that are called with rows of features."""
+    calls: dict[nn.Linear, tuple[Tensor, Tensor]] = {}
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...], made: Tensor) -> None:
+        if isinstance(layer, nn.Linear) and given[0].ndim == 2:
+            calls[layer] = (given[0].float(), made)
+
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,128 @@
+"""Logistic regression on pooled features, its strength chosen by grouped cross-validation."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+
+Matrix = NDArray[np.float32]
+
+STRENGTHS = tuple(float(10**exponent) for exponent in (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0))
+"""Inverse strengths of the penalty that are tried, for features of unit variance."""
+_FALLBACK = 10**-1.5
+_FOLDS = 5
+_RANK_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class ProbeData:
+    """Pooled features (images, views, features), targets (images,) and the group of each image."""
+
+    features: Matrix
+    targets: NDArray[np.int64]
+    groups: NDArray[Any]
+    classes: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A linear classifier: `weight` (classes, features), `bias` (classes,), `strength` as in STRENGTHS.
+
+    `folds` is 0 where the data allow no cross-validation; then `strength` was not chosen by it.
+    """
+
+    weight: Matrix
+    bias: Matrix
+    strength: float
+    folds: int
+
+
+def solve_probe(data: ProbeData, seed: int) -> Probe:
+    """A multinomial logistic regression with an L2 penalty, in which every class weighs the same.
+
+    Features are standardized and rotated once, into as few dimensions as they span; the penalty
+    does not see a rotation, so that every strength and fold shares this one decomposition
+    (Hastie and Tibshirani 2004, Efficient quadratic regularization for expression arrays).
+    """
+    center = data.features.mean((0, 1), dtype=np.float64).astype(np.float32)
+    scale = data.features.std((0, 1), dtype=np.float64).astype(np.float32)
+    scale[scale <= _RANK_TOLERANCE * scale.max(initial=0)] = np.inf  # a feature that never changes tells nothing
+    standard = (data.features - center) / scale
+    images, views, width = standard.shape
+    axes = _principal_axes(standard.reshape(images * views, width))
+    rotated = standard @ axes  # (images, views, rank)
+    strength, folds = _choose_strength(rotated, data, seed)
+    model = _fit(rotated, data.targets, strength, _regression(tolerance=1e-5))
+    coefficients, intercept = _as_classes(model, data.classes)
+    weight = (coefficients @ axes.T) / scale
+    return Probe(weight.astype(np.float32), (intercept - weight @ center).astype(np.float32), strength, folds)
+
+
+def _principal_axes(rows: Matrix) -> Matrix:
+    """Orthonormal axes (features, rank) of the space that the rows span, by the smaller of the two Gram matrices."""
+    is_wide = rows.shape[1] > rows.shape[0]
+    values, vectors = np.linalg.eigh((rows @ rows.T if is_wide else rows.T @ rows).astype(np.float64))
+    kept = values > max(_RANK_TOLERANCE * values[-1], np.finfo(np.float32).tiny)
+    if not kept.any():  # no feature varies
+        return np.zeros((rows.shape[1], 1), dtype=np.float32)
+    axes = (rows.T @ vectors[:, kept]) / np.sqrt(values[kept]) if is_wide else vectors[:, kept]
+    return axes.astype(np.float32)
+
+
+def _choose_strength(rotated: Matrix, data: ProbeData, seed: int) -> tuple[float, int]:
+    """The strength with the least log loss out of fold, every class weighing the same; and the number of folds."""
+    targets, groups = data.targets, data.groups
+    per_class = [len(np.unique(groups[targets == target])) for target in np.unique(targets)]
+    folds = min(_FOLDS, *per_class)
+    if folds < 2 or len(per_class) < 2:
+        return _FALLBACK, 0
+    losses = np.zeros((len(STRENGTHS), len(targets)))
+    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(targets, targets, groups)
+    for inside, outside in parts:
+        if len(np.unique(targets[inside])) < len(per_class):
+            return _FALLBACK, 0  # one group holds all that there is of a class
+        model = _regression(tolerance=1e-3)
+        for number, strength in enumerate(STRENGTHS):
+            _fit(rotated[inside], targets[inside], strength, model)
+            scores = model.predict_log_proba(rotated[outside, 0])
+            place = np.searchsorted(model.classes_, targets[outside])
+            losses[number, outside] = -np.maximum(scores[np.arange(len(outside)), place], -50)
+    weights = 1 / np.bincount(targets)[targets]
+    return STRENGTHS[int((losses @ weights).argmin())], folds
+
+
+def _regression(tolerance: float) -> LogisticRegression:
+    return LogisticRegression(class_weight="balanced", max_iter=300, tol=tolerance, warm_start=True)
+
+
+def _fit(rotated: Matrix, targets: NDArray[np.int64], strength: float, model: LogisticRegression) -> LogisticRegression:
+    """Fit `model` to every view, from where it stands; the views of an image share its weight."""
+    images, views, rank = rotated.shape
+    model.set_params(C=strength)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # nearly separable at weak penalties: good enough
+        model.fit(
+            rotated.reshape(images * views, rank),
+            np.repeat(targets, views),
+            sample_weight=np.full(images * views, 1 / views),
+        )
+    return model
+
+
+def _as_classes(model: LogisticRegression, classes: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Coefficients (classes, rank) and intercepts; a class without images is never answered."""
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(model.classes_) == 2:
+        coefficients, intercepts = (
+            np.concatenate([-coefficients, coefficients]) / 2,
+            np.concatenate([-intercepts, intercepts]) / 2,
+        )
+    weight = np.zeros((classes, coefficients.shape[1]))
+    bias = np.full(classes, float(intercepts.min()) - 10)
+    weight[model.classes_], bias[model.classes_] = coefficients, intercepts
+    return weight, bias
