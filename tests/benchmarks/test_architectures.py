@@ -55,9 +55,10 @@ def test_too_few_resolved_models_or_exact_cuts_are_not_enough() -> None:
     encoder = StageRow("c", "f", reason="takes no classifier", takes_classifier=False)
     assert is_enough([good] * 98 + [bad] * 2 + [encoder] * 9, [])
     assert not is_enough([good] * 97 + [bad] * 3, [])
-    cut, uncut = CutRow("f", "m", "first-three", 64, 1), CutRow("f", "m", "first-three", 64, reason="why")
-    assert is_enough([], [cut] * 95 + [uncut] * 3)
-    assert not is_enough([], [cut] * 94 + [uncut] * 4)
+    for policy in ("first-three", "scattered"):
+        cut, uncut = CutRow("f", "m", policy, 64, 1), CutRow("f", "m", policy, 64, reason="why")
+        assert is_enough([], [cut] * 95 + [uncut] * 3)
+        assert not is_enough([], [cut] * 94 + [uncut] * 4)
 
 
 def test_the_page_names_every_exception_with_its_reason() -> None:
