@@ -30,7 +30,7 @@ from finetune.jobs.calibrating import (
     time_training,
     time_trunk,
 )
-from finetune.jobs.planning import PlannedPhase, Preview, begin_phase, preview
+from finetune.jobs.planning import PlannedPhase, Preview, begin_phase, preview, wants_solved_head
 from finetune.jobs.sources import SourceMaker
 from finetune.progress import Say, Track, silent, untracked
 from finetune.timing import Stopwatch
@@ -125,7 +125,7 @@ class _Trial:
         self.stored: dict[str, dict[str, Any]] = {}
         self._seconds = {"decode": 0.0, "trunk": 0.0, "tail": 0.0, "evaluate": 0.0}
         self._samples: dict[tuple[Cut, bool], tuple[TrunkPace, Features]] = {}
-        self._scoring: dict[Cut, TailPace] = {}
+        self._scoring: dict[tuple[Cut, bool], TailPace] = {}
 
     def run(self) -> dict[str, float]:
         """Seconds of a run by part."""
@@ -152,6 +152,8 @@ class _Trial:
         train = TimedSource(self._source("train", cut, state), self.maker.targets("train"), STEP_SECONDS)
         has_val = not made.dataset.part("val").empty
         judging = self._score("val", cut, state) if has_val else 0.0
+        if number == 0 and wants_solved_head(made, self.recipe):
+            self._seconds["tail"] += self._score("train", cut, state) * train.views + judging
         steps, checkpoint = time_training(made, self.recipe, planned, cut, train)
         self._seconds["tail"] += planned.phase.epochs * (steps.seconds(len(train.targets)) + judging + checkpoint)
 
@@ -165,9 +167,10 @@ class _Trial:
     def _score(self, split: str, cut: Cut, state: str) -> float:
         """Seconds of one evaluation of a part."""
         source, targets = self._source(split, cut, state), self.maker.targets(split)
-        if cut not in self._scoring:
-            self._scoring[cut] = time_scores(cut, TimedSource(source, targets, SCORE_SECONDS))
-        return self._scoring[cut].seconds(len(targets))
+        known = (cut, split == "train")
+        if known not in self._scoring:
+            self._scoring[known] = time_scores(cut, TimedSource(source, targets, SCORE_SECONDS))
+        return self._scoring[known].seconds(len(targets))
 
     def _source(self, split: str, cut: Cut, state: str) -> FeatureSource:
         """A sample of the source that the run makes; what the trunk and the store take for it is counted."""

@@ -108,6 +108,11 @@ def lock_and_cut(backbone: Backbone, plan: FreezePlan, recipe: Recipe, device: t
     return cut_model(backbone.model, plan, example)
 
 
+def wants_solved_head(made: Preview, recipe: Recipe) -> bool:
+    """Whether the new head is solved before training: on pretrained features unless the recipe says otherwise."""
+    return made.backbone.is_pretrained if recipe.head.start == "auto" else recipe.head.start == "solved"
+
+
 def dataset_settings(recipe: Recipe) -> DatasetSettings:
     """What the data section of a recipe asks of data_tools."""
     data = recipe.data

@@ -13,7 +13,7 @@ from finetune.errors import InputError
 from finetune.features import FeatureSource
 from finetune.freezing import Cut, frozen_digest
 from finetune.interrupts import StopRequest
-from finetune.jobs.planning import PlannedPhase, Preview, begin_phase
+from finetune.jobs.planning import PlannedPhase, Preview, begin_phase, wants_solved_head
 from finetune.jobs.sources import SourceMaker
 from finetune.training import TailData, TailFitter
 from recipes import Phase, Recipe, dump_recipe
@@ -110,8 +110,7 @@ class PhaseTrainer:
         self.fitter.save()
 
     def _begin(self, phase: Phase, cut: Cut, data: TailData) -> None:
-        start, say = self.recipe.head.start, self.maker.say
-        is_wanted = self.made.backbone.is_pretrained if start == "auto" else start == "solved"
+        say, is_wanted = self.maker.say, wants_solved_head(self.made, self.recipe)
         probe = self.fitter.begin(phase, cut, data, with_solved_head=is_wanted)
         if isinstance(probe, str):
             say(f"The head starts at random: {probe}.")

@@ -127,7 +127,7 @@ def test_the_first_batch_counts_once_and_later_ones_by_the_share_that_is_full() 
 class Numbers:
     """A source of three images, each a number."""
 
-    targets = torch.tensor([0, 1, 2])
+    targets, views = torch.tensor([0, 1, 2]), 1
 
     def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
         for start in range(0, len(order), batch_size):
