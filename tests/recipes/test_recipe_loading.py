@@ -78,7 +78,7 @@ def test_an_unknown_key_names_the_nearest(write, text, meant):
 
 
 def test_an_unknown_key_like_no_other_lists_what_is_known(write):
-    assert "head.zzz: unknown key; known here: kind, dropout" in fault_of(write("head: {zzz: 1}"))
+    assert "head.zzz: unknown key; known here: kind, start, dropout" in fault_of(write("head: {zzz: 1}"))
 
 
 @pytest.mark.parametrize(
