@@ -4,17 +4,18 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from finetune.errors import EnvironmentFault
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def write_bytes(path: Path, content: bytes) -> None:
+
+def replace_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`; a reader sees the old file or the new one, never a part.
 
-    Raises EnvironmentFault when the disk is full or the place may not be written.
+    Raises OSError when the disk is full or the place may not be written.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -23,8 +24,19 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
-    except OSError as error:
+    except OSError:
         aside.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """The same for a file of a run.
+
+    Raises EnvironmentFault when the disk is full or the place may not be written.
+    """
+    try:
+        replace_bytes(path, content)
+    except OSError as error:
         raise EnvironmentFault(
             f"{path} cannot be written: {error.strerror}. Free the disk or choose another --out."
         ) from error
@@ -37,10 +49,15 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON; NaN is refused."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(content))
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
+def json_text(content: Any) -> str:
+    """`content` as indented JSON; NaN is refused."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_csv(path: Path, table: "pd.DataFrame") -> None:
     """Write `table` without its index, floats as short as they can be read back whole."""
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
