@@ -26,8 +26,9 @@ import torch
 
 from benchmarks.bare_work import BareSeconds, Sample, measure_bare
 from benchmarks.processes import Watched, run_finetune
+from finetune.cache import default_cache_folder
 from finetune.cli.options import data_argument, recipe_from, recipe_options
-from finetune.features import FeatureStore, default_store_folder
+from finetune.features import FeatureStore
 from recipes import Recipe, dump_recipe, list_phases, load_recipe
 
 LIMIT, LEAST_SECONDS = 1.25, 60.0
@@ -142,7 +143,7 @@ def _is_stored(recipe: Recipe, size_bytes: int) -> bool:
     if recipe.cache.mode != "auto":
         return recipe.cache.mode == "stored"
     budget = recipe.cache.budget_gb
-    return FeatureStore(default_store_folder(), None if budget is None else int(budget * 1e9)).has_room(size_bytes)
+    return FeatureStore(default_cache_folder(), None if budget is None else int(budget * 1e9)).has_room(size_bytes)
 
 
 def bare_parts(counts: Counts, bare: BareSeconds) -> dict[str, float]:

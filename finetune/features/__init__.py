@@ -1,20 +1,23 @@
 """Trunk execution and the feature store: what is frozen runs once per view."""
 
 from finetune.features.folding import fold_norms
+from finetune.features.identity import StoreIdentity, describe_device
 from finetune.features.images import ImageViews, Viewer
 from finetune.features.sources import FeatureSource, FreshSource, StoredSource
-from finetune.features.store import FeatureStore, StoreIdentity, default_store_folder
+from finetune.features.store import FeatureStore
+from finetune.features.stored import Features
 from finetune.features.trunk import estimate_norms, run_trunk
 
 __all__ = [
     "FeatureSource",
     "FeatureStore",
+    "Features",
     "FreshSource",
     "ImageViews",
     "StoreIdentity",
     "StoredSource",
     "Viewer",
-    "default_store_folder",
+    "describe_device",
     "estimate_norms",
     "fold_norms",
     "run_trunk",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from finetune.features.images import ImageViews
-from finetune.features.store import Features
+from finetune.features.stored import Features
 from finetune.features.trunk import as_input
 
 Batch = tuple[tuple[Tensor, ...], Tensor]

@@ -1,6 +1,6 @@
 """Run the frozen trunk over images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 import torch
@@ -17,16 +17,18 @@ def run_trunk(
     images: ImageViews,
     device: torch.device,
     *,
+    order: Sequence[int] | None = None,
     label: str = "trunk",
     track: Track = untracked,
     watch: Stopwatch | None = None,
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Trunk outputs batch by batch, in order of the images: tensors (images, views, ...) on the CPU.
+    """Trunk outputs batch by batch, in order of the images, or in `order`: tensors (images, views, ...) on the CPU.
 
     Seconds spent waiting for images count as `decode`, the forward passes as `trunk`.
     """
     watch = watch or Stopwatch()
-    for batch in track(watch.waiting(images.batches(), "decode"), label, images.batch_count):
+    total = images.batch_count if order is None else -(-len(order) * len(images.views) // images.batch_views)
+    for batch in track(watch.waiting(images.batches(order), "decode"), label, total):
         count, views = batch.shape[:2]
         with torch.inference_mode(), watch.measure("trunk"):
             features = trunk(as_input(batch, device))

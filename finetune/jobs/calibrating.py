@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from finetune.checkpoint import Checkpoint, CheckpointFolder
 from finetune.features import FeatureSource, ImageViews, run_trunk
 from finetune.features.sources import Batch
-from finetune.features.store import Features
+from finetune.features.stored import Features
 from finetune.freezing import Cut
 from finetune.jobs.planning import PlannedPhase, Preview
 from finetune.timing import Stopwatch

@@ -17,7 +17,7 @@ from finetune.features import (
     fold_norms,
 )
 from finetune.features.images import TRUNK_BATCH
-from finetune.features.store import Features
+from finetune.features.stored import Features
 from finetune.freezing import Cut, FreezePlan
 from finetune.jobs.calibrating import (
     SCORE_SECONDS,

@@ -66,13 +66,14 @@ def run(
             made = preview(data, recipe, track=track, say=tell)
         if not (folder / RUN_MARK).exists():
             write_text(folder / RUN_MARK, dump_recipe(recipe))
-        maker = SourceMaker(made, recipe, watch, track=track, say=tell)
+        maker = SourceMaker(made, recipe, watch, track=track, say=tell, check=stop.check)
         maker.adapt_norms()
         trainer = PhaseTrainer(made, recipe, maker, checkpoints, stop)
         if resume:
             trainer.resume()
         trained = trainer.train()
         predictions = _predict(made, maker, trained.after)
+        maker.close()
         record = freeze_record(made.plan, made.cut, trained.before, trained.after, trained.proofs)
         _write_run(folder, made, recipe, trained, predictions, record, command)
         with watch.measure("report"):

@@ -1,10 +1,11 @@
 """Choose where the tail's batches come from, and make them ready."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 
 from data_tools import Pipeline, build_evaluation_pipeline, build_training_pipeline
+from finetune.cache import default_cache_folder
 from finetune.features import (
     FeatureSource,
     FeatureStore,
@@ -13,7 +14,7 @@ from finetune.features import (
     StoredSource,
     StoreIdentity,
     Viewer,
-    default_store_folder,
+    describe_device,
     estimate_norms,
     fold_norms,
     run_trunk,
@@ -32,10 +33,19 @@ _DTYPES = {"fp16": "float16", "fp32": "float32"}
 class SourceMaker:
     """Makes the sources of a run's parts: training views for `train`, the evaluation view for the others."""
 
-    def __init__(self, made: Preview, recipe: Recipe, watch: Stopwatch, *, track: Track, say: Say) -> None:
-        self.made, self.recipe, self.watch, self.track, self.say = made, recipe, watch, track, say
+    def __init__(
+        self,
+        made: Preview,
+        recipe: Recipe,
+        watch: Stopwatch,
+        *,
+        track: Track,
+        say: Say,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.made, self.recipe, self.watch, self.track, self.say, self.check = made, recipe, watch, track, say, check
         budget = recipe.cache.budget_gb
-        self.store = FeatureStore(default_store_folder(), None if budget is None else int(budget * 1e9))
+        self.store = FeatureStore(default_cache_folder(), None if budget is None else int(budget * 1e9))
         self._held: dict[tuple[str, Cut], FeatureSource] = {}
 
     def adapt_norms(self) -> None:
@@ -62,6 +72,10 @@ class SourceMaker:
                 self._held[split, cut] = self._source(split, cut, frozen_sha256)
         return {split: self._held[split, cut] for split in filled}
 
+    def close(self) -> None:
+        """Let go of all sources, so that what they have stored is in use no longer."""
+        self._held.clear()
+
     def _source(self, split: str, cut: Cut, frozen_sha256: str) -> FeatureSource:
         is_training = split == "train"
         images, targets = self.images(split, is_training=is_training), self.targets(split)
@@ -71,10 +85,14 @@ class SourceMaker:
         identity = self.identity(split, cut, frozen_sha256)
         if trunk is None or is_training and not self.is_stored(identity):
             return FreshSource(images, targets, trunk, device)
+
+        def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
+            label = f"trunk, {split}"
+            return run_trunk(trunk, images, device, order=order, label=label, track=self.track, watch=self.watch)
+
         stored = self.store.open(identity)
         if stored is None:
-            batches = run_trunk(trunk, images, device, label=f"trunk, {split}", track=self.track, watch=self.watch)
-            stored = self.store.build(identity, batches)
+            stored = self.store.build(identity, compute, say=self.say, check=self.check)
         else:
             self.say(f"Features of the {split} part were found in the store; no image was decoded for them.")
         return StoredSource(stored, targets, device)
@@ -127,6 +145,6 @@ class SourceMaker:
             dtype=_DTYPES[self.recipe.cache.dtype] if is_training else "float32",
             batch_size=TRUNK_BATCH,
             threads=torch.get_num_threads(),
-            device=str(self.made.device),
+            device=describe_device(self.made.device),
             versions=tuple(sorted(package_versions().items())),
         )

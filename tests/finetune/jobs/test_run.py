@@ -110,9 +110,18 @@ def test_a_second_run_finds_its_features(
     finetune.run(digits_folder, small_recipe, tmp_path / "first", say=said.append)
     assert not any("store" in sentence for sentence in said)
     longer = changed(small_recipe, train={"epochs": 3})
-    finetune.run(digits_folder, longer, tmp_path / "second", say=said.append)
+    watched: list[str] = []
+
+    def track(items, description, total):
+        watched.append(description)
+        return items
+
+    second = finetune.run(digits_folder, longer, tmp_path / "second", say=said.append, track=track).folder
     assert sum("found in the store" in sentence for sentence in said) == 3
-    assert len(list(store.iterdir())) == 3
+    assert len(list(store.glob("features/*"))) == 3
+    timings = json.loads((second / "timings.json").read_text())
+    assert timings["decode"] == timings["trunk"] == 0
+    assert not any("trunk" in description for description in watched)
 
 
 @pytest.mark.parametrize("mode", ["fresh", "whole"])

@@ -1,0 +1,64 @@
+"""What shapes a feature, and the key under which features are kept."""
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+FORMAT = 2
+"""Part of every key; rises when the same identity would be computed, or lie on disk, in another way."""
+
+
+@dataclass(frozen=True)
+class StoreIdentity:
+    """Everything that shapes a feature; equal identities give equal bytes."""
+
+    images: tuple[tuple[str, str], ...]
+    pipeline: str
+    seed: int
+    views: int
+    backbone: str
+    frozen_sha256: str
+    is_folded: bool
+    cut: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    dtype: str
+    batch_size: int
+    threads: int
+    device: str
+    versions: tuple[tuple[str, str], ...]
+
+    @property
+    def key(self) -> str:
+        """sha256 of the identity, in hexadecimal."""
+        content = {"format": FORMAT, **asdict(self)}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def array_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of each stored array: (images, views, ...)."""
+        return [(len(self.images), self.views, *shape) for shape in self.shapes]
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all arrays on disk."""
+        width = np.dtype(self.dtype).itemsize
+        return sum(width * int(np.prod(shape, dtype=np.int64)) for shape in self.array_shapes)
+
+    @property
+    def description(self) -> str:
+        """The same for people, in one line."""
+        views = f"{self.views} view{'' if self.views == 1 else 's'}"
+        return f"{self.backbone}, {len(self.images)} images, {views}, {self.dtype}, cut at {', '.join(self.cut)}"
+
+
+def describe_device(device: torch.device) -> str:
+    """The device and what its arithmetic depends on: a CPU's vector instructions, the model of a GPU."""
+    if device.type == "cuda":
+        return f"{device} {torch.cuda.get_device_name(device)}"
+    if device.type == "cpu":
+        return f"{device} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    return str(device)
