@@ -26,7 +26,9 @@ def show_plan_table(console: Console, plan: dict[str, Any]) -> None:
     title = f"{plan['model']} at {height} x {width}, policy {plan['policy']}"
     phases = plan["phases"]
     rates = [f"rate, epochs {phase['first_epoch']}-{phase['last_epoch']}" for phase in phases]
-    table = _table(console, title, ("stage", "modules"), ("parameters", "buffers", "multiply-adds", "frozen", *rates))
+    table = plain_table(
+        console, title, ("stage", "modules"), ("parameters", "buffers", "multiply-adds", "frozen", *rates)
+    )
     for row in plan["stages"]:
         share = format_share(row["frozen_parameters"], row["parameters"])
         counts = (f"{row[key]:,}" for key in ("parameters", "buffers", "macs"))
@@ -79,7 +81,7 @@ def show_forecast(console: Console, forecast: "Forecast") -> None:
     counts = ", ".join(f"{count} {split}" for split, count in forecast.images.items())
     trial = f"from {forecast.calibration_seconds:.1f} s of trial"
     console.print(f"\nA first run on these images ({counts}), {trial}:", highlight=False, soft_wrap=True)
-    table = _table(console, "", ("part", "what"), ("seconds",))
+    table = plain_table(console, "", ("part", "what"), ("seconds",))
     meanings = {
         "scan": "reading every image, loading and cutting the network (as just now)",
         "adapt": "estimating norm statistics on the training images",
@@ -122,7 +124,7 @@ def _range(modules: list[str]) -> str:
     return modules[0] if len(modules) == 1 else f"{modules[0]} … {modules[-1]}"
 
 
-def _table(console: Console, title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
+def plain_table(console: Console, title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
     """A table with columns of words, then of numbers; without lines where it is no terminal."""
     table = Table(title=title or None, title_justify="left", box=box.HEAVY_HEAD if console.is_terminal else None)
     for heading in words:
