@@ -29,6 +29,15 @@ def default_cache_folder() -> Path:
     return Path(chosen) if chosen else Path(base) / "tailtune"
 
 
+def default_budget(free_bytes: int, kept_bytes: int) -> int:
+    """The smaller of 10 GB and a fifth of the disk that would be free without what is kept.
+
+    A fifth of what is free now would shrink as the cache grows: the same command might find room
+    before its features are written and none after, and end in other bytes.
+    """
+    return min(10 * 10**9, (free_bytes + kept_bytes) // 5)
+
+
 class CacheFolder:
     """Entries that several processes share below `root`.
 
@@ -62,15 +71,11 @@ class CacheFolder:
             return UseMark(folder)
 
     def budget(self) -> int:
-        """Bytes that all entries may take: what was set, or the smaller of 10 GB and a fifth of the free disk.
-
-        What the entries take counts as free: else the budget would shrink as they grow, and the same
-        command might find room before its features are written and none after.
-        """
+        """Bytes that all entries may take: what was set, or what `default_budget` gives."""
         if self.budget_bytes is not None:
             return self.budget_bytes
         existing = next(folder for folder in (self.root, *self.root.parents) if folder.exists())
-        return min(10 * 10**9, (shutil.disk_usage(existing).free + bytes_below(self.root)) // 5)
+        return default_budget(shutil.disk_usage(existing).free, bytes_below(self.root))
 
     def make_room(self, size_bytes: int, folder: Path) -> None:
         """Remove entries until `folder`, which is in use, may grow to a size within the budget.

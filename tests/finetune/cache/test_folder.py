@@ -2,11 +2,15 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from finetune.cache import CacheFolder
+from finetune.cache.folder import default_budget
 from finetune.errors import EnvironmentFault
 
 KEY = "ab" * 32
@@ -81,6 +85,20 @@ def test_pixels_are_evicted_within_the_same_budget(root: Path) -> None:
     assert [entry.key for entry in cache.entries()] == ["p1"]
     cache.make_room(400, root / "features" / "new")
     assert cache.entries() == []
+
+
+@given(free=st.integers(0, 10**11), kept=st.integers(0, 10**11), more=st.integers(0, 10**11))
+def test_the_budget_does_not_change_as_the_cache_grows(free: int, kept: int, more: int) -> None:
+    more = min(more, free)
+    assert default_budget(free - more, kept + more) == default_budget(free, kept) <= 10**10
+
+
+def test_the_budget_counts_what_is_kept_as_free_unless_it_is_set(root: Path) -> None:
+    kept = sum(entry.bytes for entry in CacheFolder(root).entries())
+    assert kept > 500
+    free = shutil.disk_usage(root).free
+    assert CacheFolder(root).budget() == pytest.approx(default_budget(free, kept), rel=0.05)
+    assert CacheFolder(root, budget_bytes=5).budget() == 5
 
 
 def test_everything_that_is_ours_goes_and_nothing_else(root: Path) -> None:

@@ -208,16 +208,6 @@ def test_features_that_someone_holds_are_not_evicted(tmp_path: Path) -> None:
     assert not entry_of(tmp_path).exists()
 
 
-def test_the_budget_does_not_shrink_as_the_store_grows(tmp_path: Path) -> None:
-    store = open_store(tmp_path)
-    (tmp_path / "pixels" / "k").mkdir(parents=True)
-    with (tmp_path / "pixels" / "k" / "sparse").open("wb") as file:
-        file.truncate(40 * 10**9)
-    assert store.budget() == min(10**10, store.budget())
-    assert store.budget() >= 8 * 10**9
-    assert FeatureStore(tmp_path, budget_bytes=5).budget() == 5
-
-
 def test_values_that_half_precision_cannot_hold_are_refused_with_the_way_out(tmp_path: Path) -> None:
     def huge(images: range) -> Iterator[tuple[torch.Tensor, ...]]:
         yield torch.full((8, 2, 4, 2), 1e6), torch.zeros(8, 2, 3)
