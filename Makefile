@@ -3,7 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: demo test test-slow check format clean
+BENCH_BIN := .bench-env/bin
+BENCH_INSTALLED := .bench-env/installed
+
+.PHONY: demo test test-slow check format bench-env clean
 
 demo: $(INSTALLED)
 	$(BIN)/finetune demo
@@ -24,8 +27,10 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench-env: $(BENCH_INSTALLED)
+
 clean:
-	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build tailtune.egg-info
+	rm -rf .venv .bench-env .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build tailtune.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A change of the dependencies, and nothing else, installs again.
@@ -33,3 +38,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $(INSTALLED)
+
+# The tools that `python -m benchmarks.peers` compares with, apart from tailtune's own environment.
+$(BENCH_INSTALLED): constraints.txt benchmarks/peers/requirements.txt benchmarks/peers/constraints.txt
+	$(PYTHON) -m venv .bench-env
+	$(BENCH_BIN)/python -m pip install --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	$(BENCH_BIN)/python -m pip install --disable-pip-version-check --no-deps -c benchmarks/peers/constraints.txt fastai
+	$(BENCH_BIN)/python -m benchmarks.peers.tools.check
+	touch $(BENCH_INSTALLED)
