@@ -1,0 +1,42 @@
+"""tailtune as one of the tools: its command, and what it did."""
+
+import json
+from pathlib import Path
+
+from benchmarks.peers.facts import Facts
+from benchmarks.peers.jobs import HEAD_ONLY, Job
+from recipes import load_recipe
+
+SAME_EPOCHS, SAME_BATCH = 10, 8
+_SAME_WORK = ("train.patience=null", "data.val_fraction=0.02")
+"""Every epoch is run, and validation takes next to nothing from the training images, as with the peers."""
+_IMPORTS = (
+    "import finetune.cli.main, finetune.cli.display, finetune.cli.plan_display, finetune.jobs.run, albumentations"
+)
+
+
+def own_command(job: Job, manifest: Path, weights: str, out: Path) -> list[str]:
+    """The arguments of Python for one job: the default recipe, or with a policy the same work as the others."""
+    command = ["-m", "finetune", "run", str(manifest.resolve()), "--model", job.variant.model, "--weights", weights]
+    command += ["--seed", str(job.seed), "--out", str(out.resolve())]
+    if job.tool == HEAD_ONLY:
+        command += ["--freeze", "head-only"]
+    if job.variant.policy:
+        command += ["--freeze", job.variant.policy, "--epochs", str(SAME_EPOCHS), "--batch-size", str(SAME_BATCH)]
+        for setting in _SAME_WORK:
+            command += ["--set", setting]
+    return command
+
+
+def own_start_up() -> list[str]:
+    """The arguments of Python that import what a run imports, and end."""
+    return ["-c", f"import os; os.environ['NO_ALBUMENTATIONS_UPDATE'] = '1'; {_IMPORTS}"]
+
+
+def own_facts(out: Path) -> Facts:
+    """What a run says of itself."""
+    timings = json.loads((out / "timings.json").read_text(encoding="utf-8"))
+    environment = json.loads((out / "environment.json").read_text(encoding="utf-8"))
+    settings = load_recipe(str(out / "recipe.yaml"), {}).model_dump(mode="json")
+    settings["model"]["weights"] = Path(settings["model"]["weights"]).name
+    return Facts(settings, int(timings["epochs"]), int(timings["views"]), dict(environment["versions"]))
