@@ -2,6 +2,7 @@
 
 As there: SGD at 0.001 with momentum 0.9, a tenth of it after 7 epochs, batches of 4, random resized crops and flips,
 `requires_grad=False` and `model.train()`. The tutorial picks its best epoch on its test images; here the last counts.
+Batches of 16 would be faster, and end lower: balanced accuracy 0.39 against 0.56 on the first cut of bccd_wbc.
 """
 
 import torch
