@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from data_tools.dataset import Dataset, prepare_dataset
     from data_tools.decoding import read_image
     from data_tools.errors import DataError, ImageError
-    from data_tools.pipelines import (
-        Pipeline,
+    from data_tools.geometry import (
+        Geometry,
         Preprocessing,
-        build_evaluation_pipeline,
-        build_training_pipeline,
-        sample_seed,
+        evaluation_geometry,
+        thumbnail_geometry,
+        training_geometry,
     )
+    from data_tools.keeping import Keeping
+    from data_tools.pipelines import Pipeline, build_evaluation_pipeline, build_training_pipeline, sample_seed
+    from data_tools.pixels import PixelStore
     from data_tools.settings import DatasetSettings
 
 _HOMES = {
@@ -30,11 +33,17 @@ _HOMES = {
     "read_image": "decoding",
     "DataError": "errors",
     "ImageError": "errors",
+    "Geometry": "geometry",
+    "Preprocessing": "geometry",
+    "evaluation_geometry": "geometry",
+    "thumbnail_geometry": "geometry",
+    "training_geometry": "geometry",
+    "Keeping": "keeping",
     "Pipeline": "pipelines",
-    "Preprocessing": "pipelines",
     "build_evaluation_pipeline": "pipelines",
     "build_training_pipeline": "pipelines",
     "sample_seed": "pipelines",
+    "PixelStore": "pixels",
     "DatasetSettings": "settings",
 }
 
@@ -46,14 +55,20 @@ __all__ = [
     "DataError",
     "Dataset",
     "DatasetSettings",
+    "Geometry",
     "ImageError",
+    "Keeping",
     "Pipeline",
+    "PixelStore",
     "Preprocessing",
     "build_evaluation_pipeline",
     "build_training_pipeline",
+    "evaluation_geometry",
     "prepare_dataset",
     "read_image",
     "sample_seed",
+    "thumbnail_geometry",
+    "training_geometry",
 ]
 
 

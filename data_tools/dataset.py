@@ -21,6 +21,7 @@ from data_tools.columns import (
 from data_tools.errors import DataError
 from data_tools.gates import check_classes, check_leakage, check_skipped, check_training_classes
 from data_tools.grouping import assign_groups
+from data_tools.keeping import Keeping
 from data_tools.layouts import LAYOUT_HINT
 from data_tools.manifest import read_manifest
 from data_tools.parting import part_records
@@ -57,15 +58,24 @@ class Dataset:
         return dict(self.spread)
 
 
-def prepare_dataset(source: Path, settings: DatasetSettings, *, workers: int = 0, track: Track = untracked) -> Dataset:
+def prepare_dataset(
+    source: Path,
+    settings: DatasetSettings,
+    *,
+    workers: int = 0,
+    keeping: Keeping | None = None,
+    track: Track = untracked,
+) -> Dataset:
     """The dataset that `source` (a folder or a CSV manifest) holds; the same for any number of workers.
+
+    With `keeping`, decoded pixels are kept, and what is kept is not decoded; the dataset is the same.
 
     Raises DataError, all faults at once, when the source cannot be read, a class has no usable image, or the
     audit finds an error that `settings.allow` does not name.
     """
     listed = assign_groups(_list_source(source), settings.metadata, settings.group)
     check_classes(listed, Counter(sample.label for sample in listed.samples), source)
-    records = _probe_source(listed, workers, track)
+    records = _probe_source(listed, workers, keeping, track)
     check_classes(listed, Counter(record.sample.label for record in records if record.is_ok), source)
     if settings.strict:
         check_skipped(listed, records)
@@ -97,10 +107,10 @@ def _list_source(source: Path) -> Source:
     raise DataError(f"{source}: no such folder or file; check the spelling of DATA")
 
 
-def _probe_source(source: Source, workers: int, track: Track) -> list[Record]:
+def _probe_source(source: Source, workers: int, keeping: Keeping | None, track: Track) -> list[Record]:
     opened = [sample for sample in source.samples if not sample.reason]
     paths = [Path(source.root) / sample.path for sample in opened]
-    probes = dict(zip(opened, probe_images(paths, workers=workers, track=track), strict=True))
+    probes = dict(zip(opened, probe_images(paths, workers=workers, keeping=keeping, track=track), strict=True))
     return [
         Record(replace(sample, reason=""), probes.get(sample) or Probe(reason=sample.reason))
         for sample in source.samples

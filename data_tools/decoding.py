@@ -7,7 +7,6 @@ Pillow does for 16-bit colour); palettes and transparency are composited on whit
 through Pillow's conversion; float, 32-bit integer and LAB pixels have no declared range and are refused.
 """
 
-import hashlib
 import stat
 import struct
 import warnings
@@ -18,13 +17,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
+from PIL import __version__ as pillow_version
 
 from data_tools.errors import ImageError
-from data_tools.samples import Probe
 
 Pixels = NDArray[np.uint8]
 
+DECODING_RULES = 1
+"""Part of the key of all that is kept of decoded images; rises with any change of this module that changes a pixel,
+a remark, or what is refused."""
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 1_000_000_000
@@ -73,8 +75,13 @@ _ORIENTATION_TAG = 0x0112
 _BITS_PER_SAMPLE_TAG = 258
 
 
+_DECODERS = ("libjpeg_turbo", "jpg", "zlib", "zlib_ng", "libtiff", "webp")
+
+
 @dataclass(frozen=True)
-class _Decoded:
+class Decoded:
+    """An image, and what its file was found to be."""
+
     pixels: Pixels
     mode: str
     format: str
@@ -83,26 +90,16 @@ class _Decoded:
 
 def read_image(path: Path) -> Pixels:
     """The pixels of an image file, uint8 (height, width, 3). Raises ImageError with the reason alone."""
-    return _decode(_read_bytes(path), path.suffix).pixels
+    return decode_content(read_content(path), path.suffix).pixels
 
 
-def probe_image(path: Path) -> Probe:
-    """Everything that reading a file once can tell; a file that cannot be decoded yields its reason."""
-    try:
-        content = _read_bytes(path)
-    except ImageError as error:
-        return Probe(reason=str(error))
-    digest = hashlib.sha256(content).hexdigest()
-    try:
-        image = _decode(content, path.suffix)
-    except ImageError as error:
-        return Probe(sha256=digest, reason=str(error))
-    height, width = image.pixels.shape[:2]
-    is_blank = bool((image.pixels == image.pixels[0, 0]).all())
-    return Probe(digest, width, height, image.mode, image.format, "", is_blank, image.remarks)
+def decoder_versions() -> dict[str, str | None]:
+    """Versions of Pillow and of the libraries that it decodes with; another one may give other pixels."""
+    return {"pillow": pillow_version, **{name: features.version(name) for name in _DECODERS}}
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
+    """The bytes of an image file. Raises ImageError with the reason alone."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -117,7 +114,8 @@ def _read_bytes(path: Path) -> bytes:
     return content
 
 
-def _decode(content: bytes, suffix: str) -> _Decoded:
+def decode_content(content: bytes, suffix: str) -> Decoded:
+    """Decode the bytes of a file whose name ends in `suffix`. Raises ImageError with the reason alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of what is judged here
         try:
@@ -139,7 +137,7 @@ def _decode(content: bytes, suffix: str) -> _Decoded:
         except _DECODER_FAULTS as error:
             text = " ".join(str(error).split())[:120] or type(error).__name__
             raise ImageError(f"cannot be decoded: {text}") from error
-    return _Decoded(pixels, mode, file_format, remarks)
+    return Decoded(pixels, mode, file_format, remarks)
 
 
 def _open(content: bytes) -> Image.Image:

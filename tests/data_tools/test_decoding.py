@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from data_tools.decoding import FORMATS, MAX_PIXELS, probe_image, read_image
+from data_tools.decoding import FORMATS, MAX_PIXELS, read_image
 from data_tools.errors import ImageError
+from data_tools.probing import probe_image
 
 
 def save(path: Path, image: Image.Image, **options: object) -> Path:

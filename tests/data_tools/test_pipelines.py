@@ -61,7 +61,7 @@ def test_evaluation_equals_timm(wish: Preprocessing) -> None:
     sizes = SIZES if wish.height == wish.width and wish.crop_mode != "border" else SIZES[:-3]
     for width, height in sizes:
         pixels = noise(width, height)
-        np.testing.assert_allclose(pipeline(pixels, 0), timm_pixels(pixels, wish), rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(pipeline(pixels, 0), timm_pixels(pixels, wish))
 
 
 def test_evaluation_equals_timm_on_real_images(shared_data: Path) -> None:
@@ -72,7 +72,7 @@ def test_evaluation_equals_timm_on_real_images(shared_data: Path) -> None:
     for path in paths:
         pixels = read_image(path)
         expected = timm_pixels(pixels, replace(BASE, height=224, width=224))
-        np.testing.assert_allclose(pipeline(pixels, 0), expected, rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(pipeline(pixels, 0), expected)
 
 
 @pytest.mark.parametrize("preset", ["none", "light", "standard"])
@@ -134,13 +134,9 @@ def test_the_description_tells_all_that_shapes_the_output() -> None:
     told = build_training_pipeline("standard", BASE).description
     assert told == build_training_pipeline("standard", replace(BASE)).description
     facts = json.loads(told)
-    assert set(facts["versions"]) == {"albumentations", "opencv", "pillow"}
-    assert [one["name"] for one in facts["transforms"]] == [
-        "RandomResizedCrop",
-        "HorizontalFlip",
-        "ColorJitter",
-        "Normalize",
-    ]
+    assert set(facts["versions"]) == {"albumentations", "opencv"}
+    assert "pillow" in facts["geometry"]["versions"]
+    assert [one["name"] for one in facts["transforms"]] == ["RandomResizedCrop", "HorizontalFlip", "ColorJitter"]
     others = [
         build_training_pipeline("light", BASE),
         build_evaluation_pipeline(BASE),
