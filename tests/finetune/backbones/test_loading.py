@@ -8,7 +8,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from finetune.backbones import load_backbone
+from finetune.backbones import check_weights, expected_preprocessing, load_backbone
 from finetune.backbones.weights import read_embedded_weights
 from finetune.errors import InputError, WeightsError
 
@@ -115,3 +115,49 @@ def test_loading_leaves_the_global_random_state_alone_and_depends_on_the_seed_al
 def test_parameter_counts_are_those_of_the_paper_networks(name: str, parameters: int) -> None:
     model = load_backbone(name, "none", 1000).model
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize("size", [None, 96, 256])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "resnet18",
+            "resnet18.fb_swsl_ig1b_ft_in1k",
+            "tf_efficientnet_lite0",
+            "mobilenetv3_small_050",
+            "convnext_atto",
+        ),
+        *(
+            "vit_tiny_patch16_224",
+            "vit_base_patch14_dinov2",
+            "swin_tiny_patch4_window7_224",
+            "inception_v3",
+            "tresnet_m",
+        ),
+    ],
+)
+def test_the_preprocessing_is_known_before_the_backbone_is_built(name: str, size: int | None) -> None:
+    with torch.device("meta"):
+        built = load_backbone(name, "none", 3, image_size=size)
+    assert expected_preprocessing(name, size) == built.preprocessing
+
+
+def test_unknown_names_and_tags_are_told_before_the_backbone_is_built() -> None:
+    with pytest.raises(InputError, match="Unknown model 'resnet5O'"):
+        expected_preprocessing("resnet5O", None)
+    with pytest.raises(InputError, match="Unknown model 'resnet50.none'.*tag"):
+        expected_preprocessing("resnet50.none", None)
+
+
+def test_weights_that_are_not_there_are_told_at_once(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(4)}, tmp_path / "whole.safetensors")
+    (tmp_path / "half.safetensors").write_bytes((tmp_path / "whole.safetensors").read_bytes()[:-3])
+    for weights in ("none", "pretrained", str(tmp_path / "whole.safetensors")):
+        check_weights("resnet18", weights)
+    with pytest.raises(WeightsError, match="not a whole safetensors file"):
+        check_weights("resnet18", str(tmp_path / "half.safetensors"))
+    with pytest.raises(WeightsError, match="does not exist"):
+        check_weights("resnet18", str(tmp_path / "absent.pth"))
+    with pytest.raises(InputError, match="Embedded weights exist for"):
+        check_weights("resnet18", "embedded")
