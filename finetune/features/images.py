@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from data_tools import ImageError, Pipeline, read_image, sample_seed
+from data_tools import ImageError, Keeping, Pipeline, read_image, sample_seed
+from data_tools.decoding import Pixels
 from finetune.errors import InputError
 
 TRUNK_BATCH = 32
@@ -18,30 +19,52 @@ TRUNK_BATCH = 32
 
 @dataclass(frozen=True)
 class Viewer:
-    """How images of one part of the data are looked at."""
+    """How images of one part of the data are looked at; with `keeping`, by kept pixels where they are there."""
 
     pipeline: Pipeline
     seed: int
     workers: int = 0
+    keeping: Keeping | None = None
 
 
 class ImageViews(Dataset[Tensor]):
-    """Views of images by (image, view); each item (views, channels, height, width), float32."""
+    """Views of images by (image, view); each item (views, height, width, 3), uint8, not normalised yet.
 
-    def __init__(self, root: Path, paths: Sequence[str], viewer: Viewer, views: Sequence[int]) -> None:
+    `digests` are the sha256 of the files; without them nothing kept is used.
+    """
+
+    def __init__(
+        self, root: Path, paths: Sequence[str], viewer: Viewer, views: Sequence[int], digests: Sequence[str] = ()
+    ) -> None:
         self.root, self.paths, self.viewer, self.views = root, list(paths), viewer, list(views)
+        self.digests = list(digests)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor:
-        path = self.paths[index]
+        return self.view(index, self.views)
+
+    def view(self, index: int, views: Sequence[int]) -> Tensor:
+        """Some views of one image: (views, height, width, 3), uint8."""
+        path, viewer = self.paths[index], self.viewer
         try:
-            pixels = read_image(self.root / path)
+            fitted = self._fitted(index)
         except ImageError as error:
             raise InputError(f"{path} could be read at the start of the run and cannot now: {error}") from error
-        made = [self.viewer.pipeline(pixels, sample_seed(self.viewer.seed, view, path)) for view in self.views]
+        made = [viewer.pipeline.vary(fitted, sample_seed(viewer.seed, view, path)) for view in views]
         return torch.from_numpy(np.stack(made))
+
+    def _fitted(self, index: int) -> Pixels:
+        # Under the digest of dataset.csv: an image that was changed since then is not used in its place.
+        path, pipeline, keeping = self.root / self.paths[index], self.viewer.pipeline, self.viewer.keeping
+        if keeping is None or not self.digests:
+            return pipeline.geometry(read_image(path))
+        return keeping.pixels(path, self.digests[index], pipeline.geometry)
+
+    def some(self, count: int) -> "ImageViews":
+        """The first images."""
+        return ImageViews(self.root, self.paths[:count], self.viewer, self.views, self.digests[:count])
 
     @property
     def batch_views(self) -> int:
@@ -54,7 +77,10 @@ class ImageViews(Dataset[Tensor]):
         return -(-len(self) * len(self.views) // self.batch_views)
 
     def batches(self, order: Sequence[int] | None = None, views_per_batch: int = TRUNK_BATCH) -> Iterator[Tensor]:
-        """Batches (images, views, channels, height, width) in `order`, made by the viewer's workers."""
+        """Batches (images, views, channels, height, width) in `order`, made by the viewer's workers.
+
+        Float32, channels last in memory. Workers hand over bytes, a quarter of what floats would take.
+        """
         loader = DataLoader(
             self,
             batch_size=max(1, views_per_batch // len(self.views)),
@@ -63,10 +89,13 @@ class ImageViews(Dataset[Tensor]):
             worker_init_fn=_one_thread,
             generator=torch.Generator().manual_seed(0),
         )
-        yield from loader
+        for views in loader:
+            made = torch.from_numpy(self.viewer.pipeline.normalise(views.numpy()))
+            yield made.permute(0, 1, 4, 2, 3)  # (images, views, channels, height, width)
 
 
 def _one_thread(worker: int) -> None:
+    # torch's own workers begin so too; cv2 is told again, since a worker that was spawned has not built the pipeline.
     import cv2
 
     cv2.setNumThreads(0)

@@ -73,9 +73,14 @@ class _OneViewEach(ImageViews):
     """The images of an order, each in a view of its own."""
 
     def __init__(self, images: ImageViews, order: Sequence[int], views: Sequence[int]) -> None:
-        super().__init__(images.root, [images.paths[index] for index in order], images.viewer, views=(0,))
+        super().__init__(
+            images.root,
+            [images.paths[index] for index in order],
+            images.viewer,
+            views=(0,),
+            digests=[images.digests[index] for index in order] if images.digests else (),
+        )
         self.view_of = list(views)
 
     def __getitem__(self, index: int) -> Tensor:
-        one = ImageViews(self.root, [self.paths[index]], self.viewer, views=(self.view_of[index],))
-        return one[0]
+        return self.view(index, (self.view_of[index],))

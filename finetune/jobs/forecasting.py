@@ -93,8 +93,8 @@ def forecast_run(
 ) -> tuple[Preview, Forecast]:
     """Prepare the run of `recipe` on the images at `data`, try its parts for some seconds, and predict the rest.
 
-    Nothing is stored and no result is kept; the preview's backbone has learnt from the trial and is
-    good for its table alone.
+    No features are stored and no result is kept, but decoded pixels are, as by a run; the preview's
+    backbone has learnt from the trial and is good for its table alone.
     """
     started = perf_counter()
     made = preview(data, recipe, track=track, say=say)
@@ -140,7 +140,7 @@ class _Trial:
         if not names:
             return {}
         images = self.maker.images("train", is_training=False)
-        some = ImageViews(images.root, images.paths[: 2 * TRUNK_BATCH], images.viewer, images.views)
+        some = images.some(2 * TRUNK_BATCH)
         started = perf_counter()
         estimate_norms(self.made.backbone.model, names, some, self.made.device)
         return {"adapt": (perf_counter() - started) * len(images) / len(some)}

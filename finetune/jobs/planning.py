@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from data_tools import Dataset, DatasetSettings, prepare_dataset
-from finetune.backbones import Backbone, load_backbone
+from data_tools import Dataset, DatasetSettings, Keeping, prepare_dataset
+from finetune.backbones import Backbone, check_weights, expected_preprocessing, load_backbone
 from finetune.errors import EnvironmentFault, InputError
 from finetune.freezing import (
     Cut,
@@ -19,6 +19,7 @@ from finetune.freezing import (
     parse_policy,
     plan_freeze,
 )
+from finetune.jobs.keeping import open_keeping
 from finetune.progress import Say, Track, silent, untracked
 from recipes import Phase, Recipe, list_phases
 
@@ -42,6 +43,7 @@ class Preview:
     phases: tuple[PlannedPhase, ...]
     device: torch.device
     workers: int
+    keeping: Keeping
 
 
 def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = silent) -> Preview:
@@ -50,7 +52,9 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     workers = recipe.data.workers if recipe.data.workers is not None else min(2, os.cpu_count() or 1)
     for phase in list_phases(recipe):
         parse_policy(phase.policy)
-    dataset = prepare_dataset(data, dataset_settings(recipe), workers=workers, track=track)
+    check_weights(recipe.model.name, recipe.model.weights)  # before a long scan
+    keeping = open_keeping(recipe, expected_preprocessing(recipe.model.name, recipe.model.image_size))
+    dataset = prepare_dataset(data, dataset_settings(recipe), workers=workers, keeping=keeping, track=track)
     if dataset.part("test").empty:
         raise InputError(f"{data}: no image is left for the test part; raise data.test_fraction or add images.")
     backbone = _load_backbone(recipe, len(dataset.labels), device)
@@ -60,7 +64,7 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
         say(backbone.fit.sentence)
     if cut.reason:
         say(f"No trunk to run once: {cut.reason}. Every epoch runs the whole network.")
-    return Preview(dataset, backbone, plan, cut, phases, device, workers)
+    return Preview(dataset, backbone, plan, cut, phases, device, workers, keeping)
 
 
 def _load_backbone(recipe: Recipe, classes: int, device: torch.device) -> Backbone:

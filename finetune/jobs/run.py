@@ -1,12 +1,15 @@
 """The main job: from a folder of images to a trained tail and a report."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
+from data_tools import thumbnail_geometry
 from finetune.evaluation import Evaluation
 from finetune.exporting import save_timm_folder
 from finetune.files import write_csv, write_json, write_text
@@ -126,8 +129,15 @@ def _context(
         environment=describe_environment(made, recipe, command),
         leakage=made.dataset.leakage(),
         image_root=made.dataset.root,
+        small_picture=_small_pictures(made),
         confidence=recipe.evaluate.confidence,
     )
+
+
+def _small_pictures(made: Preview) -> Callable[[str], NDArray[np.uint8]]:
+    """Reads an image in thumbnail size, kept where it can be."""
+    digests = dict(zip(made.dataset.table["path"], made.dataset.table["sha256"], strict=True))
+    return lambda path: made.keeping.pixels(made.dataset.root / path, digests[path], thumbnail_geometry())
 
 
 def _write_timings(folder: Path, watch: Stopwatch, made: Preview, recipe: Recipe, trained: Trained) -> None:

@@ -111,9 +111,10 @@ class SourceMaker:
     def images(self, split: str, *, is_training: bool) -> ImageViews:
         """The images of one part, in the views of training or of evaluation."""
         views = self._views() if is_training else 1
-        viewer = Viewer(self._pipeline(is_training), self.recipe.seed, self.made.workers)
-        paths = [str(path) for path in self.made.dataset.part(split)["path"]]
-        return ImageViews(self.made.dataset.root, paths, viewer, views=range(views))
+        viewer = Viewer(self._pipeline(is_training), self.recipe.seed, self.made.workers, self.made.keeping)
+        part = self.made.dataset.part(split)
+        paths, digests = ([str(value) for value in part[column]] for column in ("path", "sha256"))
+        return ImageViews(self.made.dataset.root, paths, viewer, range(views), digests)
 
     def _pipeline(self, is_training: bool) -> Pipeline:
         preprocessing = self.made.backbone.preprocessing

@@ -1,11 +1,13 @@
 """What a report may know beside the predictions themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -20,5 +22,7 @@ class ReportContext:
     environment: Mapping[str, Any] | None = None
     leakage: Mapping[str, int] | None = None
     image_root: Path | None = None
+    small_picture: Callable[[str], NDArray[np.uint8]] | None = None
+    """Pixels of an image in thumbnail size by its path below `image_root`; without it the image is decoded."""
     warnings: tuple[str, ...] = ()
     confidence: float = 0.95

@@ -57,7 +57,7 @@ def _parts(evaluation: Evaluation, rows: pd.DataFrame, context: ReportContext) -
         "table_classes": views.weakest(evaluation, views.TABLE_CLASSES),
         "heat": views.heat_map(evaluation),
         "confusions": views.largest_confusions(evaluation),
-        "mistakes": views.worst_mistakes(rows, context.image_root),
+        "mistakes": views.worst_mistakes(rows, context),
         "mistake_count": int((rows["label"] != rows["predicted"]).sum()),
         "findings": views.findings(context.findings),
         "freeze": views.freeze_table(context.freeze),

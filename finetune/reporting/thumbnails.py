@@ -6,20 +6,20 @@ from pathlib import Path
 
 from PIL import Image
 
-_SIDE = 220
+from finetune.reporting.context import ReportContext
 
 
-def thumbnail_uri(root: Path, path: str) -> str | None:
-    """The image as a data URI of a small JPEG; None where it is gone, broken or outside `root`."""
-    from data_tools import ImageError, read_image
+def thumbnail_uri(context: ReportContext, path: str) -> str | None:
+    """The image as a data URI of a small JPEG; None where it is gone, broken or outside the folder of images."""
+    from data_tools import ImageError, read_image, thumbnail_geometry
 
-    if Path(path).is_absolute() or ".." in Path(path).parts:
+    root, small = context.image_root, context.small_picture
+    if root is None or Path(path).is_absolute() or ".." in Path(path).parts:
         return None
     try:
-        picture = Image.fromarray(read_image(root / path))
+        picture = Image.fromarray(small(path) if small else thumbnail_geometry()(read_image(root / path)))
     except (ImageError, OSError, ValueError):
         return None
-    picture.thumbnail((_SIDE, _SIDE))
     content = io.BytesIO()
     picture.save(content, format="JPEG", quality=82)
     return data_uri(content.getvalue(), "image/jpeg")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 
 from finetune.evaluation import Evaluation, Metric, score_column
 from finetune.evaluation.predictions import LABEL, PATH, PREDICTED
+from finetune.reporting.context import ReportContext
 from finetune.reporting.sentences import answer_sentence, class_sentence
 from finetune.reporting.thumbnails import thumbnail_uri
 
@@ -134,7 +134,7 @@ def largest_confusions(evaluation: Evaluation) -> list[tuple[str, str, int, floa
     return [(evaluation.labels[t], evaluation.labels[p], n, n / float(support[t])) for t, p, n in pairs]
 
 
-def worst_mistakes(rows: pd.DataFrame, image_root: Path | None) -> list[dict[str, Any]]:
+def worst_mistakes(rows: pd.DataFrame, context: ReportContext) -> list[dict[str, Any]]:
     """The wrong answers given with most confidence, with thumbnails where the images are at hand."""
     wrong = rows[rows[LABEL] != rows[PREDICTED]]
     scored = [
@@ -153,7 +153,7 @@ def worst_mistakes(rows: pd.DataFrame, image_root: Path | None) -> list[dict[str
             "predicted": str(row[PREDICTED]),
             "score": None if np.isnan(score) else score,
             "true_score": None if np.isnan(true_score) else true_score,
-            "thumbnail": None if image_root is None else thumbnail_uri(image_root, str(row[PATH])),
+            "thumbnail": thumbnail_uri(context, str(row[PATH])),
         }
         for score, true_score, row in scored[:MISTAKES_SHOWN]
     ]
