@@ -34,14 +34,15 @@ _SHRINK_TO = {"light": 1.6, "standard": 1.8}
 
 The smallest crop of `standard` holds 0.4 of the area: 1 / sqrt(0.4) = 1.58 times the size keeps every pixel that a
 square crop needs, 1 / sqrt(0.4 * 3 / 4) = 1.83 that the flattest one needs (`light`, 0.7: 1.2 and 1.4). The crop
-itself is bilinear without antialiasing, so more is worse again. Mean error of 216 crops of large X-rays, brain scans
-and photographs against antialiased crops from the full image, in grey levels, at 224 pixels: `standard` 2.04 for 1.58
-times the size, 1.83 for 1.8, 1.79 for 2, 2.04 for 4; `light` 2.16 for 1.4, 1.91 for 1.58, 1.81 for 1.8, 1.93 for 2.
+itself is bilinear without antialiasing: less blurs, more aliases. Differences between neighbouring rows of 144 crops
+at 224 pixels, from 10 brain scans and 2 photographs of 700 pixels and more, against those of antialiased crops
+from the full image: `standard` 0.92 for 1.4 times the size, 0.96 for 1.6, 0.98 for 1.8, 1.01 for 2, 1.07 for 3;
+`light` 0.95 for 1.4, 0.98 for 1.6, 1.01 for 1.8. Twice the size takes 1.23 and 1.56 times the bytes.
 """
 _LEFT_ALONE = 1.25
 """Up to this many times what they would be shrunk to, pixels stay: the resize costs more than it saves."""
 _REDUCING_GAP = 1.5
-"""Pillow averages whole blocks first, down to this many times the wanted size: faster, and the error above stays."""
+"""Pillow averages whole blocks first, down to this many times the wanted size: faster, and as sharp (0.982, 0.985)."""
 
 
 @dataclass(frozen=True)
