@@ -19,7 +19,7 @@ class FeatureSource(Protocol):
 
     targets: Tensor
     views: int
-    """Views of each image that are at hand; any further one costs a pass through the trunk, or repeats."""
+    """Views of each image that the recipe asks for; where they are stored, a further one is one of them again."""
 
     def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
         """Batches in `order`; `views[i]` is the view of the i-th image of that order."""
@@ -51,7 +51,7 @@ class FreshSource:
 
     def __init__(self, images: ImageViews, targets: Tensor, trunk: nn.Module | None, device: torch.device) -> None:
         self.images, self.targets, self.trunk, self.device = images, targets, trunk, device
-        self.views = 1
+        self.views = len(images.views)
 
     def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
         """Decode, augment and run the trunk now."""

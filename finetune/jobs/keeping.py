@@ -8,7 +8,8 @@ from data_tools import (
     thumbnail_geometry,
     training_geometry,
 )
-from finetune.features import FeatureStore, default_store_folder
+from finetune.cache import default_cache_folder
+from finetune.features import FeatureStore
 from recipes import Recipe
 
 _SHARE = 2
@@ -17,7 +18,7 @@ _SHARE = 2
 
 def open_keeping(recipe: Recipe, preprocessing: Preprocessing) -> Keeping:
     """The store of decoded pixels, and the geometries in which a run with this recipe looks at images."""
-    root, budget = default_store_folder(), recipe.cache.budget_gb
+    root, budget = default_cache_folder(), recipe.cache.budget_gb
     room = FeatureStore(root, None if budget is None else int(budget * 1e9)).budget()
     training, evaluation = training_geometry(recipe.augment.preset, preprocessing), evaluation_geometry(preprocessing)
     geometries = dict.fromkeys((training, evaluation, thumbnail_geometry()))

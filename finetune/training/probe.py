@@ -2,13 +2,13 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
+
+if TYPE_CHECKING:  # scikit-learn takes a second to import, and `finetune plan` needs no head
+    from sklearn.linear_model import LogisticRegression
 
 Matrix = NDArray[np.float32]
 
@@ -76,6 +76,8 @@ def _principal_axes(rows: Matrix) -> Matrix:
 
 def _choose_strength(rotated: Matrix, data: ProbeData, seed: int) -> tuple[float, int]:
     """The strength with the least log loss out of fold, every class weighing the same; and the number of folds."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
     targets, groups = data.targets, data.groups
     per_class = [len(np.unique(groups[targets == target])) for target in np.unique(targets)]
     folds = min(_FOLDS, *per_class)
@@ -96,12 +98,18 @@ def _choose_strength(rotated: Matrix, data: ProbeData, seed: int) -> tuple[float
     return STRENGTHS[int((losses @ weights).argmin())], folds
 
 
-def _regression(tolerance: float) -> LogisticRegression:
+def _regression(tolerance: float) -> "LogisticRegression":
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(class_weight="balanced", max_iter=300, tol=tolerance, warm_start=True)
 
 
-def _fit(rotated: Matrix, targets: NDArray[np.int64], strength: float, model: LogisticRegression) -> LogisticRegression:
+def _fit(
+    rotated: Matrix, targets: NDArray[np.int64], strength: float, model: "LogisticRegression"
+) -> "LogisticRegression":
     """Fit `model` to every view, from where it stands; the views of an image share its weight."""
+    from sklearn.exceptions import ConvergenceWarning
+
     images, views, rank = rotated.shape
     model.set_params(C=strength)
     with warnings.catch_warnings():
@@ -114,7 +122,7 @@ def _fit(rotated: Matrix, targets: NDArray[np.int64], strength: float, model: Lo
     return model
 
 
-def _as_classes(model: LogisticRegression, classes: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _as_classes(model: "LogisticRegression", classes: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Coefficients (classes, rank) and intercepts; a class without images is never answered."""
     coefficients, intercepts = model.coef_, model.intercept_
     if len(model.classes_) == 2:
