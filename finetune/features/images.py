@@ -1,6 +1,6 @@
 """Images as tensors: every view of an image is a pure function of (seed, view, image)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data_tools import ImageError, Keeping, Pipeline, read_image, sample_seed
 from data_tools.decoding import Pixels
+from data_tools.geometry import Geometry
 from finetune.errors import InputError
 
 TRUNK_BATCH = 32
@@ -19,12 +20,20 @@ TRUNK_BATCH = 32
 
 @dataclass(frozen=True)
 class Viewer:
-    """How images of one part of the data are looked at; with `keeping`, by kept pixels where they are there."""
+    """How images of one part of the data are looked at; with `keeping`, by kept pixels where they are there.
+
+    View 0 goes through `plain`, where there is one: an image as it is evaluated, beside its variants.
+    """
 
     pipeline: Pipeline
     seed: int
     workers: int = 0
     keeping: Keeping | None = None
+    plain: Pipeline | None = None
+
+    def pipeline_of(self, view: int) -> Pipeline:
+        """What a view goes through."""
+        return self.plain if view == 0 and self.plain is not None else self.pipeline
 
 
 class ImageViews(Dataset[Tensor]):
@@ -48,19 +57,24 @@ class ImageViews(Dataset[Tensor]):
     def view(self, index: int, views: Sequence[int]) -> Tensor:
         """Some views of one image: (views, height, width, 3), uint8."""
         path, viewer = self.paths[index], self.viewer
+        pipelines = {view: viewer.pipeline_of(view) for view in views}
         try:
-            fitted = self._fitted(index)
+            fitted = self._fitted(index, {pipeline.geometry for pipeline in pipelines.values()})
         except ImageError as error:
             raise InputError(f"{path} could be read at the start of the run and cannot now: {error}") from error
-        made = [viewer.pipeline.vary(fitted, sample_seed(viewer.seed, view, path)) for view in views]
+        made = [
+            pipelines[view].vary(fitted[pipelines[view].geometry], sample_seed(viewer.seed, view, path))
+            for view in views
+        ]
         return torch.from_numpy(np.stack(made))
 
-    def _fitted(self, index: int) -> Pixels:
+    def _fitted(self, index: int, geometries: Iterable[Geometry]) -> dict[Geometry, Pixels]:
         # Under the digest of dataset.csv: an image that was changed since then is not used in its place.
-        path, pipeline, keeping = self.root / self.paths[index], self.viewer.pipeline, self.viewer.keeping
-        if keeping is None or not self.digests:
-            return pipeline.geometry(read_image(path))
-        return keeping.pixels(path, self.digests[index], pipeline.geometry)
+        path, keeping = self.root / self.paths[index], self.viewer.keeping
+        if keeping is not None and self.digests:
+            return {geometry: keeping.pixels(path, self.digests[index], geometry) for geometry in geometries}
+        pixels = read_image(path)
+        return {geometry: geometry(pixels) for geometry in geometries}
 
     def some(self, count: int) -> "ImageViews":
         """The first images."""

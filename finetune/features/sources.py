@@ -22,7 +22,7 @@ class FeatureSource(Protocol):
     """Views of each image that the recipe asks for; where they are stored, a further one is one of them again."""
 
     def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
-        """Batches in `order`; `views[i]` is the view of the i-th image of that order."""
+        """Batches in `order`; `views[i]` is the view of the i-th image of that order, 0 the one of evaluation."""
         ...
 
 
@@ -34,10 +34,12 @@ class StoredSource:
         self.views = features[0].shape[1]
 
     def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
-        """Read and widen to float32; a view past the stored ones is the same modulo their number."""
+        """Read and widen to float32; past the stored views the augmented ones come again, view 0 does not."""
         for start in range(0, len(order), batch_size):
             chosen = np.asarray(order[start : start + batch_size])
-            view = np.asarray(views[start : start + batch_size]) % self.views
+            view = np.asarray(views[start : start + batch_size])
+            view = np.where(view < self.views, view, 1 + (view - 1) % max(1, self.views - 1))
+            view = np.minimum(view, self.views - 1)
             features = tuple(self._widen(array[chosen, view]) for array in self.features)
             yield features, self.targets[chosen].to(self.device)
 

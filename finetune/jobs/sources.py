@@ -111,7 +111,9 @@ class SourceMaker:
     def images(self, split: str, *, is_training: bool) -> ImageViews:
         """The images of one part, in the views of training or of evaluation."""
         views = self._views() if is_training else 1
-        viewer = Viewer(self._pipeline(is_training), self.recipe.seed, self.made.workers, self.made.keeping)
+        plain = self._pipeline(is_training=False)
+        pipeline = self._pipeline(is_training)
+        viewer = Viewer(pipeline, self.recipe.seed, self.made.workers, self.made.keeping, plain)
         part = self.made.dataset.part(split)
         paths, digests = ([str(value) for value in part[column]] for column in ("path", "sha256"))
         return ImageViews(self.made.dataset.root, paths, viewer, range(views), digests)
@@ -135,7 +137,7 @@ class SourceMaker:
         part, is_training = self.made.dataset.part(split), split == "train"
         return StoreIdentity(
             images=tuple(zip(part["path"], part["sha256"], strict=True)),
-            pipeline=self._pipeline(is_training).description,
+            pipeline="\n".join(dict.fromkeys(self._pipeline(kind).description for kind in (False, is_training))),
             seed=self.recipe.seed,
             views=self._views() if is_training else 1,
             backbone=self.made.backbone.name,

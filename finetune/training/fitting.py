@@ -19,7 +19,7 @@ from finetune.interrupts import StopRequest
 from finetune.progress import Track, untracked
 from finetune.training.averaging import WeightAverage
 from finetune.training.head_first import Probe, solve_head
-from finetune.training.optimizer import class_weights, make_optimizer
+from finetune.training.optimizer import class_weights, make_optimizer, with_head_factor
 from finetune.training.predicting import predict_logits
 from finetune.training.schedule import learning_rate_at
 from finetune.training.state import Best, Position, TrainingState, fill_optimizer, optimizer_tensors, pack, unpack
@@ -124,7 +124,8 @@ class TailFitter:
 
     def _begin_phase(self, data: TailData) -> None:
         """An optimizer of exactly what learns now; what it held of parameters that go on learning is kept."""
-        held, settings = self._present_optimizer(), self.settings
+        is_solved = any(epoch == 0 for _, epoch, *_ in self.state.rows)
+        held, settings = self._present_optimizer(), with_head_factor(self.settings, is_solved=is_solved)
         self.optimizer = make_optimizer(self.model, self.stages, settings)
         fill_optimizer(self.model, self.optimizer, held)
         if settings.average_decay is not None:
@@ -150,7 +151,7 @@ class TailFitter:
             else:
                 torch.set_rng_state(position.random)
             rate = 0.0
-            for features, targets in source.batches(rest, [epoch - 1] * len(rest), size):
+            for features, targets in source.batches(rest, [epoch] * len(rest), size):
                 step = (epoch - phase.first_epoch) * steps + position.batches
                 rate = self._rate(step, steps, phase)
                 loss = self._step(tail, features, targets, rate)
