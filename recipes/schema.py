@@ -145,8 +145,8 @@ class AugmentSettings(Settings):
 
     preset: Literal["none", "light", "standard"] = "standard"
     """none: as in evaluation; light: mild crops and flips; standard: stronger ones, and mild colours."""
-    views: int = Field(default=2, ge=1, le=64)
-    """Seeded variants kept of each training image."""
+    views: int = Field(default=4, ge=1, le=64)
+    """Views kept of each training image: the one of evaluation, and seeded variants."""
 
 
 class TrainSettings(Settings):
@@ -158,8 +158,8 @@ class TrainSettings(Settings):
     """Images in one gradient step."""
     learning_rate: float = Field(default=3e-4, gt=0, le=10)
     """Peak of the schedule (linear warm-up, then cosine)."""
-    head_factor: float = Field(default=10.0, gt=0, le=1000)
-    """How many times faster the new head learns than the pretrained layers."""
+    head_factor: float | None = Field(default=None, gt=0, le=1000)
+    """How many times faster the new head learns than the pretrained layers; null = 1 if solved first, 10 if drawn."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Learning rate of each stage against the next one towards the head: 1 for stage4, then this, its square, ..."""
     stage_factors: dict[str, Factor] = {}

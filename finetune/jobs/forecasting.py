@@ -152,7 +152,7 @@ class _Trial:
         train = TimedSource(self._source("train", cut, state), self.maker.targets("train"), STEP_SECONDS)
         has_val = not made.dataset.part("val").empty
         judging = self._score("val", cut, state) if has_val else 0.0
-        if number == 0 and wants_solved_head(made, self.recipe):
+        if number == 0 and wants_solved_head(made.backbone, self.recipe):
             self._seconds["tail"] += self._score("train", cut, state) * train.views + judging
         steps, checkpoint = time_training(made, self.recipe, planned, cut, train)
         self._seconds["tail"] += planned.phase.epochs * (steps.seconds(len(train.targets)) + judging + checkpoint)

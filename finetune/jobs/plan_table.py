@@ -10,9 +10,9 @@ from torch import fx, nn
 from finetune.backbones import STAGES, Backbone, StageMap, load_backbone
 from finetune.freezing import Cut, FreezePlan, cut_model, keep_whole, lock_model
 from finetune.jobs.macs import count_macs
-from finetune.jobs.planning import PlannedPhase, plan_recipe
-from finetune.training.optimizer import stage_factor
-from recipes import Recipe
+from finetune.jobs.planning import PlannedPhase, plan_recipe, wants_solved_head
+from finetune.training.optimizer import stage_factor, with_head_factor
+from recipes import Recipe, TrainSettings
 
 
 def plan_without_weights(recipe: Recipe, classes: int) -> tuple[Backbone, FreezePlan, Cut]:
@@ -35,6 +35,7 @@ def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut, recipe: Recipe
     `modules` are the outermost ones that hold parameters or buffers, in order; `trained` names the
     stages in which anything learns; `phases` hold the peak learning rate of each stage.
     """
+    settings = with_head_factor(recipe.train, is_solved=wants_solved_head(backbone, recipe))
     macs, modules = count_macs(backbone), modules_by_stage(backbone.model, backbone.stages)
     return {
         "model": backbone.name,
@@ -59,11 +60,11 @@ def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut, recipe: Recipe
         "trainable_parameters": plan.trainable_count,
         "frozen_parameters": plan.frozen_count,
         "trained": [row.name for row in plan.stages if row.frozen_parameters < row.parameters],
-        "phases": [_describe_phase(planned, recipe) for planned in plan_recipe(backbone, recipe)[1]],
+        "phases": [_describe_phase(planned, settings) for planned in plan_recipe(backbone, recipe)[1]],
     }
 
 
-def _describe_phase(planned: PlannedPhase, recipe: Recipe) -> dict[str, Any]:
+def _describe_phase(planned: PlannedPhase, settings: TrainSettings) -> dict[str, Any]:
     phase = planned.phase
     return {
         "phase": phase.number,
@@ -71,7 +72,7 @@ def _describe_phase(planned: PlannedPhase, recipe: Recipe) -> dict[str, Any]:
         "first_epoch": phase.first_epoch,
         "last_epoch": phase.last_epoch,
         "learning_rates": {
-            row.name: phase.learning_rate * stage_factor(row.name, recipe.train)
+            row.name: phase.learning_rate * stage_factor(row.name, settings)
             for row in planned.plan.stages
             if row.frozen_parameters < row.parameters
         },

@@ -112,9 +112,9 @@ def lock_and_cut(backbone: Backbone, plan: FreezePlan, recipe: Recipe, device: t
     return cut_model(backbone.model, plan, example)
 
 
-def wants_solved_head(made: Preview, recipe: Recipe) -> bool:
+def wants_solved_head(backbone: Backbone, recipe: Recipe) -> bool:
     """Whether the new head is solved before training: on pretrained features unless the recipe says otherwise."""
-    return made.backbone.is_pretrained if recipe.head.start == "auto" else recipe.head.start == "solved"
+    return backbone.is_pretrained if recipe.head.start == "auto" else recipe.head.start == "solved"
 
 
 def dataset_settings(recipe: Recipe) -> DatasetSettings:

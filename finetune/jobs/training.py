@@ -110,7 +110,7 @@ class PhaseTrainer:
         self.fitter.save()
 
     def _begin(self, phase: Phase, cut: Cut, data: TailData) -> None:
-        say, is_wanted = self.maker.say, wants_solved_head(self.made, self.recipe)
+        say, is_wanted = self.maker.say, wants_solved_head(self.made.backbone, self.recipe)
         probe = self.fitter.begin(phase, cut, data, with_solved_head=is_wanted)
         if isinstance(probe, str):
             say(f"The head starts at random: {probe}.")

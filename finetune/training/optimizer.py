@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from finetune.backbones import STAGES
 from recipes import TrainSettings
 
+SOLVED_FACTOR, DRAWN_FACTOR = 1.0, 10.0
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, Affine)
 
 
@@ -51,9 +52,16 @@ def stage_factor(stage: str, settings: TrainSettings) -> float:
 
     Source: Clark et al. 2020, ELECTRA, with stages for layers.
     """
+    assert settings.head_factor is not None
     steps = max(0, STAGES.index("stage4") - STAGES.index(stage))
     own = settings.head_factor if stage == "head" else settings.layer_decay**steps
     return own * settings.stage_factors.get(stage, 1.0)
+
+
+def with_head_factor(settings: TrainSettings, *, is_solved: bool) -> TrainSettings:
+    """The settings with the factor of the head filled in: one that is solved already only follows the other layers."""
+    factor = settings.head_factor or (SOLVED_FACTOR if is_solved else DRAWN_FACTOR)
+    return settings.model_copy(update={"head_factor": factor})
 
 
 def norm_and_bias_names(model: nn.Module) -> set[str]:
