@@ -172,8 +172,8 @@ class TrainSettings(Settings):
     """Epochs over which the learning rate rises."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     """Share of the target spread over all classes."""
-    class_balance: Literal["none", "loss"] = "none"
-    """loss: rare classes weigh as much as frequent ones."""
+    class_balance: Literal["none", "loss"] = "loss"
+    """loss: rare classes weigh as much as frequent ones, as they do where the head is solved first."""
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest norm of a step's gradient over all that learns; null = no limit."""
     average_decay: float | None = Field(default=None, gt=0, lt=1)
