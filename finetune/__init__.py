@@ -13,6 +13,7 @@ _HOMES = {
     "run": "finetune.jobs.run",
     "Lock": "finetune.freezing",
     "freeze": "finetune.freezing",
+    "load_model": "finetune.heads",
     "FreezeError": "finetune.errors",
     "InputError": "finetune.errors",
     "TailtuneError": "finetune.errors",

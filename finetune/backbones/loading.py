@@ -29,7 +29,8 @@ _SECONDS_TO_REACH = 5.0
 class Backbone:
     """A network with a new head, its stages and the preprocessing that its weights expect.
 
-    `fit` tells what a weights file brought, where one was given.
+    `fit` tells what a weights file brought, where one was given; `plain` is the timm model whose
+    body a network with another head than timm's shares.
     """
 
     name: str
@@ -38,6 +39,12 @@ class Backbone:
     preprocessing: Preprocessing
     is_pretrained: bool
     fit: WeightsFit | None = None
+    plain: nn.Module | None = None
+
+    @property
+    def head(self) -> str:
+        """Its kind of head, as recipes call it."""
+        return "linear" if self.plain is None else "multi-stage"
 
 
 def load_backbone(
@@ -76,7 +83,7 @@ def load_backbone(
         else:
             path = Path(weights)
             model, fit = _create_filled(name, read_weights(path), classes, options, path.name, key_map or {})
-    made = _as_backbone(name, model, image_size, is_pretrained=weights != "none")
+    made = describe_backbone(name, model, image_size, is_pretrained=weights != "none")
     return replace(made, fit=fit)
 
 
@@ -93,7 +100,8 @@ def _create_filled(
     return model, fill_model(model, table, convert, head, source=source, name=name, key_map=key_map)
 
 
-def _as_backbone(name: str, model: nn.Module, image_size: int | None, is_pretrained: bool) -> Backbone:
+def describe_backbone(name: str, model: nn.Module, image_size: int | None = None, *, is_pretrained: bool) -> Backbone:
+    """A timm model that exists already as a Backbone."""
     stages = map_stages(model)
     return Backbone(
         name, model, stages, _preprocessing(timm.data.resolve_model_data_config(model), image_size), is_pretrained

@@ -1,22 +1,49 @@
-"""Save a model so that plain timm loads it: timm.create_model("local-dir:FOLDER", pretrained=True)."""
+"""Save a model as timm does: config.json and model.safetensors."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from timm.models import save_for_hf
+from safetensors.torch import save_file
+from timm.models._hub import save_config_for_hf, save_for_hf
 
 from finetune.backbones import Backbone
+from finetune.heads import multi_stage_head
+
+
+def save_model_folder(backbone: Backbone, labels: Sequence[str], folder: Path) -> None:
+    """Write a folder from which `finetune.load_model` reads the same network; plain timm too, if the head is timm's."""
+    if backbone.plain is None:
+        save_timm_folder(backbone, labels, folder)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    backbone.model.to(memory_format=torch.contiguous_format)
+    save_file(backbone.model.state_dict(), folder / "model.safetensors")
+    head = multi_stage_head(backbone)
+    own = {"head": backbone.head, "features": head.fc.in_features, "plain_features": head.plain_width}
+    save_config_for_hf(
+        backbone.plain,
+        str(folder / "config.json"),
+        model_config={"label_names": list(labels), "tailtune": own},
+        data_config=_data_config(backbone),
+    )
 
 
 def save_timm_folder(backbone: Backbone, labels: Sequence[str], folder: Path) -> None:
-    """Write config.json and model.safetensors: timm's own keys, all of them, and the preprocessing used."""
+    """Write a folder that plain timm loads: timm.create_model("local-dir:FOLDER", pretrained=True).
+
+    It has timm's own keys, all of them, and the preprocessing used.
+    """
     backbone.model.to(memory_format=torch.contiguous_format)
-    height, width = backbone.preprocessing.height, backbone.preprocessing.width
     save_for_hf(
         backbone.model,
         str(folder),
         model_config={"label_names": list(labels)},
-        data_config={"input_size": (3, height, width), "crop_pct": backbone.preprocessing.crop_pct},
+        data_config=_data_config(backbone),
         safe_serialization=True,
     )
+
+
+def _data_config(backbone: Backbone) -> dict[str, object]:
+    preprocessing = backbone.preprocessing
+    return {"input_size": (3, preprocessing.height, preprocessing.width), "crop_pct": preprocessing.crop_pct}

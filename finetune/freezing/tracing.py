@@ -32,11 +32,19 @@ class BackboneTracer(fx.Tracer):
         )
 
 
+class TracedNetwork(fx.GraphModule):
+    """A network that is run from its graph, the same in training and in evaluation mode."""
+
+
 def trace_model(model: nn.Module) -> fx.GraphModule:
     """The graph of `model` in the mode it is in; modules are shared with it, not copied.
 
     Raises FreezeError, with the reason, where Python control flow depends on the data.
     """
+    if isinstance(model, TracedNetwork):
+        copied = fx.Graph()
+        copied.output(copied.graph_copy(model.graph, {}))
+        return fx.GraphModule(model, copied)
     try:
         with untouched_attributes(model):
             graph = BackboneTracer().trace(model, concrete_args=_defaults_but_image(model))
