@@ -22,18 +22,31 @@ def solve_head(model: nn.Module, tail: nn.Module, data: TailData, seed: int) -> 
     Kumar et al. 2022 (Fine-Tuning can Distort Pretrained Features) show what it spares the
     pretrained layers.
     """
-    targets = data.train.targets.cpu().numpy()
-    chosen = choose_images(targets, _SOLVED_ROWS // data.train.views, seed)
-    pooled = pool_views(model, tail, data.train, chosen)
+    pooled = pool_training_images(model, tail, data, seed)
     if isinstance(pooled, str):
         return pooled
     classifier, features = pooled
-    groups = np.asarray(data.groups)[chosen] if data.groups else chosen
-    probe = solve_probe(ProbeData(features, targets[chosen], groups, data.classes), seed)
+    probe = solve_probe(features, seed)
     with torch.no_grad():
         classifier.weight.copy_(torch.from_numpy(probe.weight))
         classifier.bias.copy_(torch.from_numpy(probe.bias))
     return probe
+
+
+def pool_training_images(
+    model: nn.Module, tail: nn.Module, data: TailData, seed: int, rows: int = _SOLVED_ROWS
+) -> tuple[nn.Linear, ProbeData] | str:
+    """The classifier at the end of `tail` and what it is given of the training images; or why there is none.
+
+    Of many images some are chosen: every view of them, `rows` in all.
+    """
+    targets = data.train.targets.cpu().numpy()
+    chosen = choose_images(targets, rows // data.train.views, seed)
+    pooled = pool_views(model, tail, data.train, chosen)
+    if isinstance(pooled, str):
+        return pooled
+    groups = np.asarray(data.groups)[chosen] if data.groups else chosen
+    return pooled[0], ProbeData(pooled[1], targets[chosen], groups, data.classes)
 
 
 def choose_images(targets: np.ndarray, limit: int, seed: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Logistic regression on pooled features, its strength chosen by grouped cross-validation."""
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,13 +34,15 @@ class ProbeData:
 class Probe:
     """A linear classifier: `weight` (classes, features), `bias` (classes,), `strength` as in STRENGTHS.
 
-    `folds` is 0 where the data allow no cross-validation; then `strength` was not chosen by it.
+    `loss` is the log loss out of fold, every class weighing the same. `folds` is 0 where the data
+    allow no cross-validation; then `strength` was not chosen by it, and `loss` is NaN.
     """
 
     weight: Matrix
     bias: Matrix
     strength: float
     folds: int
+    loss: float = math.nan
 
 
 def solve_probe(data: ProbeData, seed: int) -> Probe:
@@ -56,11 +59,11 @@ def solve_probe(data: ProbeData, seed: int) -> Probe:
     images, views, width = standard.shape
     axes = _principal_axes(standard.reshape(images * views, width))
     rotated = standard @ axes  # (images, views, rank)
-    strength, folds = _choose_strength(rotated, data, seed)
+    strength, folds, loss = _choose_strength(rotated, data, seed)
     model = _fit(rotated, data.targets, strength, _regression(tolerance=1e-5))
     coefficients, intercept = _as_classes(model, data.classes)
     weight = (coefficients @ axes.T) / scale
-    return Probe(weight.astype(np.float32), (intercept - weight @ center).astype(np.float32), strength, folds)
+    return Probe(weight.astype(np.float32), (intercept - weight @ center).astype(np.float32), strength, folds, loss)
 
 
 def _principal_axes(rows: Matrix) -> Matrix:
@@ -74,28 +77,30 @@ def _principal_axes(rows: Matrix) -> Matrix:
     return axes.astype(np.float32)
 
 
-def _choose_strength(rotated: Matrix, data: ProbeData, seed: int) -> tuple[float, int]:
-    """The strength with the least log loss out of fold, every class weighing the same; and the number of folds."""
+def _choose_strength(rotated: Matrix, data: ProbeData, seed: int) -> tuple[float, int, float]:
+    """The strength with the least log loss out of fold, every class weighing the same; the folds; that loss."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     targets, groups = data.targets, data.groups
     per_class = [len(np.unique(groups[targets == target])) for target in np.unique(targets)]
     folds = min(_FOLDS, *per_class)
     if folds < 2 or len(per_class) < 2:
-        return _FALLBACK, 0
+        return _FALLBACK, 0, math.nan
     losses = np.zeros((len(STRENGTHS), len(targets)))
     parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(targets, targets, groups)
     for inside, outside in parts:
         if len(np.unique(targets[inside])) < len(per_class):
-            return _FALLBACK, 0  # one group holds all that there is of a class
+            return _FALLBACK, 0, math.nan  # one group holds all that there is of a class
         model = _regression(tolerance=1e-3)
         for number, strength in enumerate(STRENGTHS):
             _fit(rotated[inside], targets[inside], strength, model)
-            scores = model.predict_log_proba(rotated[outside, 0])
+            with np.errstate(divide="ignore"):  # a class may be ruled out to the last bit
+                scores = model.predict_log_proba(rotated[outside, 0])
             place = np.searchsorted(model.classes_, targets[outside])
             losses[number, outside] = -np.maximum(scores[np.arange(len(outside)), place], -50)
     weights = 1 / np.bincount(targets)[targets]
-    return STRENGTHS[int((losses @ weights).argmin())], folds
+    means = losses @ weights / weights.sum()
+    return STRENGTHS[int(means.argmin())], folds, float(means.min())
 
 
 def _regression(tolerance: float) -> "LogisticRegression":
