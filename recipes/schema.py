@@ -194,8 +194,8 @@ class TrainSettings(Settings):
 class HeadSettings(Settings):
     """The new classifier."""
 
-    kind: Literal["linear"] = "linear"
-    """linear: one layer on the pooled features."""
+    kind: Literal["linear", "multi-stage", "auto"] = "linear"
+    """linear: timm's own; multi-stage: on all stages, not loadable by timm; auto: the better on inner folds."""
     start: Literal["auto", "solved", "drawn"] = "auto"
     """solved: a logistic regression on the pretrained features; drawn: at random; auto: by the starting weights."""
     dropout: float = Field(default=0.0, ge=0, lt=1)

@@ -35,7 +35,7 @@ def show_plan_table(console: Console, plan: dict[str, Any]) -> None:
         peaks = (_rate(phase["learning_rates"].get(row["name"])) for phase in phases)
         table.add_row(row["name"], _range(row["modules"]), *counts, share, *peaks)
     console.print(table)
-    for sentence in (describe_training(plan), *describe_cut(plan)):
+    for sentence in (describe_training(plan), *describe_head(plan), *describe_cut(plan)):
         console.print(sentence, highlight=False, soft_wrap=True)
 
 
@@ -46,6 +46,13 @@ def describe_training(plan: dict[str, Any]) -> str:
     parts = [name if not rows[name]["frozen_parameters"] else f"part of {name}" for name in plan["trained"]]
     share = format_share(learning, everything)
     return f"Trained: {', '.join(parts)}; {learning:,} of {everything:,} parameters ({share})."
+
+
+def describe_head(plan: dict[str, Any]) -> list[str]:
+    """What a head that is not timm's own means."""
+    limit = "The head looks at every stage: plain timm will not load the model, finetune.load_model will."
+    chosen = "A run chooses its head by cross-validation; this is the larger one, which looks at every stage."
+    return {"multi-stage": [limit], "auto": [chosen]}.get(plan["head"], [])
 
 
 def describe_cut(plan: dict[str, Any]) -> list[str]:

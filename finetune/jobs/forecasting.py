@@ -154,6 +154,8 @@ class _Trial:
         judging = self._score("val", cut, state) if has_val else 0.0
         if number == 0 and wants_solved_head(made.backbone, self.recipe):
             self._seconds["tail"] += self._score("train", cut, state) * train.views + judging
+        if number == 0 and made.backbone.head != "linear" and self.recipe.head.kind == "auto":
+            self._seconds["tail"] += self._score("train", cut, state) * train.views
         steps, checkpoint = time_training(made, self.recipe, planned, cut, train)
         self._seconds["tail"] += planned.phase.epochs * (steps.seconds(len(train.targets)) + judging + checkpoint)
 

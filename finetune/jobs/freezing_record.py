@@ -8,15 +8,17 @@ from finetune.freezing import Cut, FreezePlan
 
 
 def freeze_record(
-    plan: FreezePlan, cut: Cut, before: str, after: str, phases: Sequence[Mapping[str, Any]] = ()
+    plan: FreezePlan, cut: Cut, before: str, after: str, phases: Sequence[Mapping[str, Any]] = (), head: str = "linear"
 ) -> dict[str, object]:
     """The content of freeze.json; `verified` only where every frozen byte is what it was.
 
-    `plan` and the two digests are of what is frozen throughout; `phases` hold digests of their own.
+    `plan` and the two digests are of what is frozen throughout; `phases` hold digests of their own;
+    `head` is the kind of head that was trained.
     """
     proven = [{**phase, "verified": phase["frozen_sha256_before"] == phase["frozen_sha256_after"]} for phase in phases]
     return {
         "policy": plan.policy,
+        "head": head,
         "stages": [
             {"name": row.name, "parameters": row.parameters, "buffers": row.buffers, "frozen": row.is_frozen}
             for row in plan.stages

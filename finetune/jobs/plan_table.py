@@ -9,6 +9,7 @@ from torch import fx, nn
 
 from finetune.backbones import STAGES, Backbone, StageMap, load_backbone
 from finetune.freezing import Cut, FreezePlan, cut_model, keep_whole, lock_model
+from finetune.jobs.heads import give_head
 from finetune.jobs.macs import count_macs
 from finetune.jobs.planning import PlannedPhase, plan_recipe, wants_solved_head
 from finetune.training.optimizer import stage_factor, with_head_factor
@@ -20,7 +21,7 @@ def plan_without_weights(recipe: Recipe, classes: int) -> tuple[Backbone, Freeze
     wanted, dropout = recipe.model, recipe.head.dropout
     with torch.device("meta"):
         drawn = load_backbone(wanted.name, "none", classes, image_size=wanted.image_size, dropout=dropout)
-    backbone = replace(drawn, is_pretrained=wanted.weights != "none")
+    backbone = give_head(replace(drawn, is_pretrained=wanted.weights != "none"), recipe, classes)
     plan, _ = plan_recipe(backbone, recipe)
     lock_model(backbone.model, plan)
     example = torch.empty(2, 3, backbone.preprocessing.height, backbone.preprocessing.width, device="meta")
@@ -33,13 +34,15 @@ def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut, recipe: Recipe
     """The plan as JSON: per stage its modules, parameters, buffers, multiply-adds an image and what is frozen; the cut.
 
     `modules` are the outermost ones that hold parameters or buffers, in order; `trained` names the
-    stages in which anything learns; `phases` hold the peak learning rate of each stage.
+    stages in which anything learns; `phases` hold the peak learning rate of each stage. `head` is
+    'auto' where a run chooses it: the table is then that of the multi-stage head.
     """
     settings = with_head_factor(recipe.train, is_solved=wants_solved_head(backbone, recipe))
     macs, modules = count_macs(backbone), modules_by_stage(backbone.model, backbone.stages)
     return {
         "model": backbone.name,
         "policy": plan.policy,
+        "head": "auto" if recipe.head.kind == "auto" and backbone.head == "multi-stage" else backbone.head,
         "input": [3, backbone.preprocessing.height, backbone.preprocessing.width],
         "stages": [
             {

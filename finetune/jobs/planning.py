@@ -19,6 +19,7 @@ from finetune.freezing import (
     parse_policy,
     plan_freeze,
 )
+from finetune.jobs.heads import give_head
 from finetune.jobs.keeping import open_keeping
 from finetune.progress import Say, Track, silent, untracked
 from recipes import Phase, Recipe, list_phases
@@ -57,7 +58,7 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     dataset = prepare_dataset(data, dataset_settings(recipe), workers=workers, keeping=keeping, track=track)
     if dataset.part("test").empty:
         raise InputError(f"{data}: no image is left for the test part; raise data.test_fraction or add images.")
-    backbone = _load_backbone(recipe, len(dataset.labels), device)
+    backbone = _load_backbone(recipe, len(dataset.labels), device, say)
     plan, phases = plan_recipe(backbone, recipe)
     cut = lock_and_cut(backbone, plan, recipe, device)
     if backbone.fit is not None:
@@ -67,7 +68,7 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     return Preview(dataset, backbone, plan, cut, phases, device, workers, keeping)
 
 
-def _load_backbone(recipe: Recipe, classes: int, device: torch.device) -> Backbone:
+def _load_backbone(recipe: Recipe, classes: int, device: torch.device, say: Say) -> Backbone:
     backbone = load_backbone(
         recipe.model.name,
         recipe.model.weights,
@@ -78,7 +79,7 @@ def _load_backbone(recipe: Recipe, classes: int, device: torch.device) -> Backbo
         seed=recipe.seed,
     )
     backbone.model.to(device).to(memory_format=torch.channels_last)  # half the time of a convolutional trunk on a CPU
-    return backbone
+    return give_head(backbone, recipe, classes, say)
 
 
 def plan_recipe(backbone: Backbone, recipe: Recipe) -> tuple[FreezePlan, tuple[PlannedPhase, ...]]:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from data_tools import thumbnail_geometry
 from finetune.evaluation import Evaluation
-from finetune.exporting import save_timm_folder
+from finetune.exporting import save_model_folder
 from finetune.files import write_csv, write_json, write_text
 from finetune.interrupts import StopRequest
+from finetune.jobs.choosing import choose_head
 from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
 from finetune.jobs.freezing_record import freeze_record
 from finetune.jobs.planning import Preview, preview
@@ -71,13 +72,14 @@ def run(
             write_text(folder / RUN_MARK, dump_recipe(recipe))
         maker = SourceMaker(made, recipe, watch, track=track, say=tell, check=stop.check)
         maker.adapt_norms()
+        made = choose_head(made, recipe, maker)
         trainer = PhaseTrainer(made, recipe, maker, checkpoints, stop)
         if resume:
             trainer.resume()
         trained = trainer.train()
         predictions = _predict(made, maker, trained.after)
         maker.close()
-        record = freeze_record(made.plan, made.cut, trained.before, trained.after, trained.proofs)
+        record = freeze_record(made.plan, made.cut, trained.before, trained.after, trained.proofs, made.backbone.head)
         _write_run(folder, made, recipe, trained, predictions, record, command)
         with watch.measure("report"):
             evaluation = write_report(folder, predictions, _context(made, recipe, trained, record, command))
@@ -114,7 +116,7 @@ def _write_run(
     write_json(folder / "freeze.json", record)
     write_csv(folder / "history.csv", trained.history)
     write_csv(folder / "predictions.csv", predictions)
-    save_timm_folder(made.backbone, made.dataset.labels, folder / "model")
+    save_model_folder(made.backbone, made.dataset.labels, folder / "model")
 
 
 def _context(

@@ -1,6 +1,6 @@
 """Choose where the tail's batches come from, and make them ready."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 
@@ -25,6 +25,7 @@ from finetune.jobs.folder import package_versions
 from finetune.jobs.planning import Preview
 from finetune.progress import Say, Track
 from finetune.timing import Stopwatch
+from finetune.training import TailData
 from recipes import Recipe
 
 _DTYPES = {"fp16": "float16", "fp32": "float32"}
@@ -75,6 +76,25 @@ class SourceMaker:
     def close(self) -> None:
         """Let go of all sources, so that what they have stored is in use no longer."""
         self._held.clear()
+
+    def hold(self, split: str, cut: Cut, source: FeatureSource) -> None:
+        """Hand out `source` for the features of a part at `cut`."""
+        self._held[split, cut] = source
+
+    def go_over_to(self, made: Preview) -> None:
+        """Make sources for another backbone on the same data."""
+        self.made = made
+
+    def tail_data(self, sources: Mapping[str, FeatureSource]) -> TailData:
+        """What the tail learns from, of the sources of `train` and, if there is one, `val`."""
+        part = self.made.dataset.part("train")
+        return TailData(
+            sources["train"],
+            sources.get("val"),
+            len(self.made.dataset.labels),
+            names=[str(path) for path in part["path"]],
+            groups=list(part["group"].where(part["group"] != "", part["sha256"])),
+        )
 
     def _source(self, split: str, cut: Cut, frozen_sha256: str) -> FeatureSource:
         is_training = split == "train"

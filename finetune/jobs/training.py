@@ -10,7 +10,6 @@ import pandas as pd
 
 from finetune.checkpoint import Checkpoint, CheckpointFolder
 from finetune.errors import InputError
-from finetune.features import FeatureSource
 from finetune.freezing import Cut, frozen_digest
 from finetune.interrupts import StopRequest
 from finetune.jobs.planning import PlannedPhase, Preview, begin_phase, wants_solved_head
@@ -102,7 +101,7 @@ class PhaseTrainer:
         if not state.is_over and state.position.epoch <= phase.last_epoch:
             sources = self.maker.parts(("train", "val"), cut, digest)
             is_last = planned is self.made.phases[-1]
-            data = self._data(sources)
+            data = self.maker.tail_data(sources)
             with self.maker.watch.measure("tail"):
                 self._begin(phase, cut, data)
                 self.fitter.fit_phase(phase, cut, data, is_last=is_last, track=self.maker.track)
@@ -117,16 +116,6 @@ class PhaseTrainer:
         elif probe is not None:
             how = f"chosen by {probe.folds}-fold cross-validation" if probe.folds else "not chosen: too few images"
             say(f"Head solved first: logistic regression, strength {probe.strength:.2g} ({how}).")
-
-    def _data(self, sources: dict[str, FeatureSource]) -> TailData:
-        part = self.made.dataset.part("train")
-        return TailData(
-            sources["train"],
-            sources.get("val"),
-            len(self.made.dataset.labels),
-            names=[str(path) for path in part["path"]],
-            groups=list(part["group"].where(part["group"] != "", part["sha256"])),
-        )
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self._saved += 1
