@@ -24,11 +24,10 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 import finetune
 from finetune.features.images import TRUNK_BATCH
 from finetune.freezing import FreezePlan, frozen_digest
-from finetune.reporting.views import MISTAKES_SHOWN
 from recipes import Recipe
 
-SCAN_OPENS, VIEW_OPENS, FRESH_OPENS = 1, 1, 1
-"""Openings of one image: by the audit; for its features, all views together, if not stored; in each fresh epoch."""
+SCAN_OPENS = 1
+"""Openings of one image in a run: by the audit alone. Views, fresh epochs and the page read the pixels it kept."""
 FROZEN_HASHES = 4
 """Passes over the frozen tensors in a run of one phase: before and after the run, before and after the phase."""
 CUT_FORWARDS = {"Trunk": 3, "Tail": 2}
@@ -114,20 +113,16 @@ class Work:
     recipe: Recipe
     splits: Counter[str]
     epochs: int
-    mistakes: int
     values: int
     """Numbers that cross the cut with one view."""
 
     @classmethod
     def of(cls, folder: Path, recipe: Recipe) -> "Work":
-        table = pd.read_csv(folder / "predictions.csv", dtype=str)
-        wrong = (table["split"] == "test") & (table["label"] != table["predicted"])
         cut = json.loads((folder / "freeze.json").read_text())["cut"]
         return cls(
             recipe,
             Counter(pd.read_csv(folder / "dataset.csv")["split"]),
-            len(pd.read_csv(folder / "history.csv")),
-            int(wrong.sum()),
+            int((pd.read_csv(folder / "history.csv")["epoch"] > 0).sum()),
             sum(math.prod(tensor["shape"]) for tensor in cut),
         )
 
@@ -144,15 +139,14 @@ class Work:
 
     @property
     def scored_batches(self) -> int:
-        """Validation after every epoch, and the scores of both held-out parts at the end."""
+        """The views that the head is solved on, validation then and after every epoch, and both held-out parts."""
         val, test = (batches(self.splits[split], SCORED_TOGETHER) for split in ("val", "test"))
-        return self.epochs * val + val + test
+        return self.solved_batches + (1 + self.epochs) * val + val + test
 
-    def opens(self, train: int, held_out: int) -> int:
-        """Openings where each image is opened so often beside the audit; the page shows the worst mistakes."""
-        scanned = SCAN_OPENS * self.splits.total()
-        shown = min(MISTAKES_SHOWN, self.mistakes)
-        return scanned + train * self.splits["train"] + held_out * (self.splits["val"] + self.splits["test"]) + shown
+    @property
+    def solved_batches(self) -> int:
+        """Batches that the head is solved on: every view of every training image."""
+        return self.recipe.augment.views * batches(self.splits["train"], SCORED_TOGETHER)
 
 
 def batches(count: int, size: int) -> int:
@@ -186,7 +180,7 @@ def test_a_stored_run_looks_once_at_each_image_and_each_view_and_steps_once_a_ba
     work = Work.of(tmp_path / "run", recipe)
     train, held_out = work.splits["train"], work.splits["val"] + work.splits["test"]
     assert (work.epochs, found.steps) == (epochs, work.steps)
-    assert images_opened(found, digits_folder) == work.opens(train=VIEW_OPENS, held_out=VIEW_OPENS)
+    assert images_opened(found, digits_folder) == SCAN_OPENS * work.splits.total()
     assert found.images["FoldedTrunk"] == train * views
     assert found.forwards["FoldedTrunk"] == batches(train, TRUNK_BATCH // views)
     assert found.images["Trunk"] == held_out + CUT_IMAGES["Trunk"]
@@ -196,7 +190,7 @@ def test_a_stored_run_looks_once_at_each_image_and_each_view_and_steps_once_a_ba
     assert stored_bytes(store) == work.values * (2 * train * views + 4 * held_out)
     assert found.frozen_hashes == FROZEN_HASHES
     assert sum(times for path, times in found.opened.items() if path.endswith(".pth")) == 1
-    assert checkpoints_written(found) == epochs + 1
+    assert checkpoints_written(found) == 1 + epochs + 1
 
 
 @pytest.mark.usefixtures("store")
@@ -208,7 +202,7 @@ def test_another_tail_recipe_on_the_same_features_runs_no_trunk_and_opens_no_ima
     with counting() as found:
         finetune.run(digits_folder, second, tmp_path / "second")
     work = Work.of(tmp_path / "second", second)
-    assert images_opened(found, digits_folder) == work.opens(train=0, held_out=0)
+    assert images_opened(found, digits_folder) == SCAN_OPENS * work.splits.total()
     assert found.forwards["FoldedTrunk"] == 0
     assert found.forwards["Trunk"] == CUT_FORWARDS["Trunk"]
     assert found.forwards["learning Tail"] == found.steps == work.steps
@@ -222,6 +216,7 @@ def test_fresh_views_run_the_trunk_once_an_epoch_in_batches_of_the_tail(
     with counting() as found:
         finetune.run(digits_folder, recipe, tmp_path / "run")
     work = Work.of(tmp_path / "run", recipe)
-    assert images_opened(found, digits_folder) == work.opens(train=FRESH_OPENS * work.epochs, held_out=VIEW_OPENS)
-    assert found.forwards["FoldedTrunk"] == found.forwards["learning Tail"] == work.steps
+    assert images_opened(found, digits_folder) == SCAN_OPENS * work.splits.total()
+    assert found.forwards["learning Tail"] == work.steps
+    assert found.forwards["FoldedTrunk"] == work.steps + work.solved_batches
     assert found.forwards["Trunk"] == work.trunk_batches + CUT_FORWARDS["Trunk"]
