@@ -52,9 +52,8 @@ def stage_factor(stage: str, settings: TrainSettings) -> float:
 
     Source: Clark et al. 2020, ELECTRA, with stages for layers.
     """
-    assert settings.head_factor is not None
     steps = max(0, STAGES.index("stage4") - STAGES.index(stage))
-    own = settings.head_factor if stage == "head" else settings.layer_decay**steps
+    own = (settings.head_factor or DRAWN_FACTOR) if stage == "head" else settings.layer_decay**steps
     return own * settings.stage_factors.get(stage, 1.0)
 
 
