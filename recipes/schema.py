@@ -145,7 +145,7 @@ class AugmentSettings(Settings):
 
     preset: Literal["none", "light", "standard"] = "standard"
     """none: as in evaluation; light: mild crops and flips; standard: stronger ones, and mild colours."""
-    views: int = Field(default=4, ge=1, le=64)
+    views: int = Field(default=3, ge=1, le=64)
     """Views kept of each training image: the one of evaluation, and seeded variants."""
 
 
@@ -172,8 +172,8 @@ class TrainSettings(Settings):
     """Epochs over which the learning rate rises."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     """Share of the target spread over all classes."""
-    class_balance: Literal["none", "loss"] = "loss"
-    """loss: rare classes weigh as much as frequent ones, as they do where the head is solved first."""
+    class_balance: Literal["none", "loss"] = "none"
+    """loss: rare classes weigh as much as frequent ones, as they do in a head that is solved first."""
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest norm of a step's gradient over all that learns; null = no limit."""
     average_decay: float | None = Field(default=None, gt=0, lt=1)
@@ -197,7 +197,7 @@ class HeadSettings(Settings):
     kind: Literal["linear", "multi-stage", "auto"] = "linear"
     """linear: timm's own; multi-stage: on all stages, not loadable by timm; auto: the better on inner folds."""
     start: Literal["auto", "solved", "drawn"] = "auto"
-    """solved: a logistic regression on the pretrained features; drawn: at random; auto: by the starting weights."""
+    """solved: a logistic regression on the pretrained features; drawn: at random; auto: solved if it learns alone."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of the pooled features dropped in each training step."""
 

@@ -174,7 +174,8 @@ def changed(recipe: Recipe, **sections: dict[str, object]) -> Recipe:
 def test_a_stored_run_looks_once_at_each_image_and_each_view_and_steps_once_a_batch(
     digits_folder: Path, small_recipe: Recipe, store: Path, tmp_path: Path, views: int, epochs: int, batch_size: int
 ) -> None:
-    recipe = changed(small_recipe, augment={"views": views}, train={"epochs": epochs, "batch_size": batch_size})
+    training = {"epochs": epochs, "batch_size": batch_size}
+    recipe = changed(small_recipe, augment={"views": views}, train=training, head={"start": "solved"})
     with counting() as found:
         finetune.run(digits_folder, recipe, tmp_path / "run")
     work = Work.of(tmp_path / "run", recipe)
@@ -212,7 +213,7 @@ def test_another_tail_recipe_on_the_same_features_runs_no_trunk_and_opens_no_ima
 def test_fresh_views_run_the_trunk_once_an_epoch_in_batches_of_the_tail(
     digits_folder: Path, small_recipe: Recipe, tmp_path: Path
 ) -> None:
-    recipe = changed(small_recipe, cache={"mode": "fresh"})
+    recipe = changed(small_recipe, cache={"mode": "fresh"}, head={"start": "solved"})
     with counting() as found:
         finetune.run(digits_folder, recipe, tmp_path / "run")
     work = Work.of(tmp_path / "run", recipe)

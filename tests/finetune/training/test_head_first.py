@@ -81,7 +81,9 @@ def test_a_choice_of_images_keeps_rare_classes_whole(counts: list[int], limit: i
 def test_candidate_zero_is_scikit_learns_probe_and_training_never_ends_below_it(
     digits_folder: Path, small_recipe: Recipe, tmp_path: Path, store: Path
 ) -> None:
-    hasty = changed(small_recipe, train={"learning_rate": 1.0, "epochs": 2})  # wrecks whatever it trains
+    hasty = changed(
+        small_recipe, train={"learning_rate": 1.0, "epochs": 2}, head={"start": "solved"}
+    )  # wrecks whatever it trains
     said: list[str] = []
     run = finetune.run(digits_folder, hasty, tmp_path / "run", say=said.append).folder
     history = pd.read_csv(run / "history.csv")
@@ -102,6 +104,15 @@ def test_random_weights_start_with_a_random_head_unless_asked(
 ) -> None:
     recipe = changed(small_recipe, model={"name": "test_resnet", "weights": "none"}, head={"start": wish})
     run = finetune.run(digits_folder, recipe, tmp_path / "run").folder
+    assert pd.read_csv(run / "history.csv")["epoch"].tolist() == epochs
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize(("policy", "epochs"), [("first-three", [1, 2]), ("head-only", [0, 1, 2])])
+def test_a_head_that_learns_alone_is_solved_first(
+    digits_folder: Path, small_recipe: Recipe, tmp_path: Path, policy: str, epochs: list[int]
+) -> None:
+    run = finetune.run(digits_folder, changed(small_recipe, freeze={"policy": policy}), tmp_path / "run").folder
     assert pd.read_csv(run / "history.csv")["epoch"].tolist() == epochs
 
 
