@@ -25,10 +25,22 @@ class Difference:
         return f"{text} ({100 * self.low:+.1f} to {100 * self.high:+.1f})"
 
 
+def interval_around(mean: float, error: float, degrees: int) -> tuple[float, float]:
+    """Student's 95 % interval of a mean with that standard error."""
+    reach = float(stats.t.ppf(0.975, degrees)) * error
+    return mean - reach, mean + reach
+
+
+def paired_interval(differences: Sequence[float]) -> tuple[float, float] | None:
+    """The interval of the mean difference, as if the pairs were independent; None below two of them."""
+    if len(differences) < 2:
+        return None
+    error = stdev(differences) / len(differences) ** 0.5
+    return interval_around(mean(differences), error, len(differences) - 1)
+
+
 def paired_difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
     """`ours` minus `theirs`, pair by pair, with Student's interval of the mean."""
     found = [one - other for one, other in zip(ours, theirs, strict=True)]
-    if len(found) < 2:
-        return Difference(mean(found), None, None, len(found))
-    reach = float(stats.t.ppf(0.975, len(found) - 1)) * stdev(found) / len(found) ** 0.5
-    return Difference(mean(found), mean(found) - reach, mean(found) + reach, len(found))
+    low, high = paired_interval(found) or (None, None)
+    return Difference(mean(found), low, high, len(found))

@@ -4,13 +4,11 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
-
+from benchmarks.pairing import interval_around, paired_interval
 from benchmarks.peers.jobs import FINE_TUNERS, HEAD_ONLY, PEERS, SCRIPT, TAILTUNE, Variant
 from benchmarks.peers.results import Result
 from benchmarks.peers.sets import ENLARGED, SETS
 
-CONFIDENCE = 0.95
 TEST_TO_TRAIN = 1 / 2
 """Images in a test part for each in the training part, before the caps."""
 
@@ -153,14 +151,6 @@ def _difference(peer: str, by_set: dict[str, list[float]]) -> Difference:
     )
 
 
-def paired_interval(differences: Sequence[float]) -> tuple[float, float] | None:
-    """The t interval of the mean difference; None below two pairs."""
-    if len(differences) < 2:
-        return None
-    error = statistics.stdev(differences) / len(differences) ** 0.5
-    return _around(statistics.fmean(differences), error, len(differences) - 1)
-
-
 def resampled_interval(by_set: Sequence[Sequence[float]]) -> tuple[float, float] | None:
     """The interval for the mean over these sets, the cuts of each being draws that share images.
 
@@ -173,12 +163,7 @@ def resampled_interval(by_set: Sequence[Sequence[float]]) -> tuple[float, float]
     (count,) = cuts
     variance = sum(statistics.variance(values) for values in by_set) * (1 / count + TEST_TO_TRAIN) / len(by_set) ** 2
     mean = statistics.fmean(value for values in by_set for value in values)
-    return _around(mean, variance**0.5, len(by_set) * (count - 1))
-
-
-def _around(mean: float, error: float, degrees: int) -> tuple[float, float]:
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees)) * error
-    return mean - reach, mean + reach
+    return interval_around(mean, variance**0.5, len(by_set) * (count - 1))
 
 
 def head_only_ratio(results: Sequence[Result]) -> dict[str, float]:

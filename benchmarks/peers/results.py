@@ -1,10 +1,10 @@
 """The results file: one JSON line a job, only ever appended to."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import results
 from benchmarks.peers.errors import PeerError
 from benchmarks.peers.jobs import Job, Variant
 
@@ -50,9 +50,7 @@ class Result:
 
 def append_result(path: Path, result: Result) -> None:
     """Add one line to the results file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(result)) + "\n")
+    results.append_result(path, asdict(result))
 
 
 def read_results(path: Path) -> list[Result]:
@@ -61,22 +59,20 @@ def read_results(path: Path) -> list[Result]:
     Raises PeerError where a line is no result, a job stands twice, or one cut is told in two ways: such results
     cannot be compared.
     """
-    if not path.exists():
-        return []
-    results: list[Result] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    found: list[Result] = []
+    for number, record in enumerate(results.read_results(path), start=1):
         try:
-            results.append(Result(**json.loads(line)))
-        except (ValueError, TypeError) as error:
+            found.append(Result(**record))
+        except TypeError as error:
             raise PeerError(f"{path}, line {number}: no result ({error}); take the line out") from error
-    _check_comparable(path, results)
-    return results
+    _check_comparable(path, found)
+    return found
 
 
-def _check_comparable(path: Path, results: list[Result]) -> None:
+def _check_comparable(path: Path, found: list[Result]) -> None:
     cuts: dict[tuple[str, int], Result] = {}
     seen: set[tuple[str, str, int, str]] = set()
-    for result in results:
+    for result in found:
         if result.job.key in seen:
             raise PeerError(f"{path}: {result.job.key} stands twice; take one line out")
         seen.add(result.job.key)
