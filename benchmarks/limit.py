@@ -29,6 +29,7 @@ from benchmarks.processes import Watched, run_finetune
 from finetune.cache import default_cache_folder
 from finetune.cli.options import data_argument, recipe_from, recipe_options
 from finetune.features import FeatureStore
+from finetune.jobs.keeping import cache_bytes
 from recipes import Recipe, dump_recipe, list_phases, load_recipe
 
 LIMIT, LEAST_SECONDS = 1.25, 60.0
@@ -142,8 +143,7 @@ def _is_stored(recipe: Recipe, size_bytes: int) -> bool:
     """Whether training views were kept; for `auto`, by the budget as it is now."""
     if recipe.cache.mode != "auto":
         return recipe.cache.mode == "stored"
-    budget = recipe.cache.budget_gb
-    return FeatureStore(default_cache_folder(), None if budget is None else int(budget * 1e9)).has_room(size_bytes)
+    return FeatureStore(default_cache_folder(), cache_bytes(recipe)).has_room(size_bytes)
 
 
 def bare_parts(counts: Counts, bare: BareSeconds) -> dict[str, float]:

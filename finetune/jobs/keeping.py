@@ -8,18 +8,23 @@ from data_tools import (
     thumbnail_geometry,
     training_geometry,
 )
-from finetune.cache import default_cache_folder
-from finetune.features import FeatureStore
+from finetune.cache import CacheFolder, default_cache_folder
 from recipes import Recipe
 
 _SHARE = 2
 """Pixels take at most this part of what the cache may hold; the rest is for features."""
 
 
+def cache_bytes(recipe: Recipe) -> int | None:
+    """Bytes that the recipe lets the cache hold; None where it leaves that to the disk."""
+    budget = recipe.cache.budget_gb
+    return None if budget is None else int(budget * 1e9)
+
+
 def open_keeping(recipe: Recipe, preprocessing: Preprocessing) -> Keeping:
     """The store of decoded pixels, and the geometries in which a run with this recipe looks at images."""
-    root, budget = default_cache_folder(), recipe.cache.budget_gb
-    room = FeatureStore(root, None if budget is None else int(budget * 1e9)).budget()
+    root = default_cache_folder()
+    room = CacheFolder(root, cache_bytes(recipe)).budget()
     training, evaluation = training_geometry(recipe.augment.preset, preprocessing), evaluation_geometry(preprocessing)
     geometries = dict.fromkeys((training, evaluation, thumbnail_geometry()))
     return Keeping(PixelStore(root / "pixels", room // _SHARE), tuple(geometries))

@@ -22,6 +22,7 @@ from finetune.features import (
 from finetune.features.images import TRUNK_BATCH
 from finetune.freezing import Cut
 from finetune.jobs.folder import package_versions
+from finetune.jobs.keeping import cache_bytes
 from finetune.jobs.planning import Preview
 from finetune.progress import Say, Track
 from finetune.timing import Stopwatch
@@ -45,8 +46,7 @@ class SourceMaker:
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.made, self.recipe, self.watch, self.track, self.say, self.check = made, recipe, watch, track, say, check
-        budget = recipe.cache.budget_gb
-        self.store = FeatureStore(default_cache_folder(), None if budget is None else int(budget * 1e9))
+        self.store = FeatureStore(default_cache_folder(), cache_bytes(recipe))
         self._held: dict[tuple[str, Cut], FeatureSource] = {}
 
     def adapt_norms(self) -> None:
