@@ -35,17 +35,15 @@ def command(model: str, data: Path | None, classes: int | None, as_json: bool, v
     from finetune.jobs.plan_table import describe_plan, plan_without_weights
 
     if data is None:
-        backbone, plan, cut = plan_without_weights(recipe, classes or _CLASSES)
         forecast = None
+        sketch = plan_without_weights(recipe, classes or _CLASSES)
+        plan, table = sketch.plan, describe_plan(sketch, recipe)
     else:
         from finetune.jobs.forecasting import forecast_run
 
         messages = Console(stderr=True)
         made, forecast = forecast_run(data, recipe, track=ConsoleTrack(messages), say=sayer(messages))
-        backbone, plan, cut = made.backbone, made.plan, made.cut
-    table = describe_plan(backbone, plan, cut, recipe)
-    if forecast is not None:
-        table["forecast"] = forecast.as_json()
+        plan, table = made.plan, describe_plan(made, recipe) | {"forecast": forecast.as_json()}
     if as_json:
         json.dump(table, sys.stdout, indent=2)
         sys.stdout.write("\n")

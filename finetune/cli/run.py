@@ -34,7 +34,7 @@ def command(data: Path, out: Path | None, overwrite: bool, resume: bool, dry_run
     if dry_run:
         made = preview(data, recipe, track=track, say=say)
         display.show_dataset(console, made.dataset)
-        table = describe_plan(made.backbone, made.plan, made.cut, recipe)
+        table = describe_plan(made, recipe)
         plan_display.show_plan_table(plan_display.open_console(), table)
         return
     with stop_on_signals() as stop:

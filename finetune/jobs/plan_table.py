@@ -1,7 +1,7 @@
 """The freeze table of a model, as `finetune plan` shows it."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,32 +11,43 @@ from finetune.backbones import STAGES, Backbone, StageMap, load_backbone
 from finetune.freezing import Cut, FreezePlan, cut_model, keep_whole, lock_model
 from finetune.jobs.heads import give_head
 from finetune.jobs.macs import count_macs
-from finetune.jobs.planning import PlannedPhase, plan_recipe, wants_solved_head
+from finetune.jobs.planning import PlannedPhase, Preview, plan_recipe, wants_solved_head
 from finetune.training.optimizer import stage_factor, with_head_factor
 from recipes import Recipe, TrainSettings
 
 
-def plan_without_weights(recipe: Recipe, classes: int) -> tuple[Backbone, FreezePlan, Cut]:
+@dataclass(frozen=True)
+class Sketch:
+    """A plan without data and without weights, on the meta device."""
+
+    backbone: Backbone
+    plan: FreezePlan
+    phases: tuple[PlannedPhase, ...]
+    cut: Cut
+
+
+def plan_without_weights(recipe: Recipe, classes: int) -> Sketch:
     """Plan and cut the recipe's backbone on the meta device: no weights are read or drawn, nothing is computed."""
     wanted, dropout = recipe.model, recipe.head.dropout
     with torch.device("meta"):
         drawn = load_backbone(wanted.name, "none", classes, image_size=wanted.image_size, dropout=dropout)
     backbone = give_head(replace(drawn, is_pretrained=wanted.weights != "none"), recipe, classes)
-    plan, _ = plan_recipe(backbone, recipe)
+    plan, phases = plan_recipe(backbone, recipe)
     lock_model(backbone.model, plan)
     example = torch.empty(2, 3, backbone.preprocessing.height, backbone.preprocessing.width, device="meta")
     if recipe.cache.mode == "whole":
-        return backbone, plan, keep_whole(backbone.model, example, "the recipe says cache.mode whole")
-    return backbone, plan, cut_model(backbone.model, plan, example)
+        return Sketch(backbone, plan, phases, keep_whole(backbone.model, example, "the recipe says cache.mode whole"))
+    return Sketch(backbone, plan, phases, cut_model(backbone.model, plan, example))
 
 
-def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut, recipe: Recipe) -> dict[str, Any]:
+def describe_plan(made: Preview | Sketch, recipe: Recipe) -> dict[str, Any]:
     """The plan as JSON: per stage its modules, parameters, buffers, multiply-adds an image and what is frozen; the cut.
 
     `modules` are the outermost ones that hold parameters or buffers, in order; `trained` names the
     stages in which anything learns; `phases` hold the peak learning rate of each stage. `head` is
     'auto' where a run chooses it: the table is then that of the multi-stage head.
     """
+    backbone, plan, cut = made.backbone, made.plan, made.cut
     settings = with_head_factor(recipe.train, is_solved=wants_solved_head(backbone, recipe))
     macs, modules = count_macs(backbone), modules_by_stage(backbone.model, backbone.stages)
     return {
@@ -63,7 +74,7 @@ def describe_plan(backbone: Backbone, plan: FreezePlan, cut: Cut, recipe: Recipe
         "trainable_parameters": plan.trainable_count,
         "frozen_parameters": plan.frozen_count,
         "trained": [row.name for row in plan.stages if row.frozen_parameters < row.parameters],
-        "phases": [_describe_phase(planned, settings) for planned in plan_recipe(backbone, recipe)[1]],
+        "phases": [_describe_phase(planned, settings) for planned in made.phases],
     }
 
 

@@ -10,7 +10,7 @@ from recipes import load_recipe
 
 def table_of(model: str, policy: str = "first-three", **settings: object) -> dict:
     recipe = load_recipe(None, {"model.name": model, "freeze.policy": policy, **settings})
-    return describe_plan(*plan_without_weights(recipe, 1000), recipe)
+    return describe_plan(plan_without_weights(recipe, 1000), recipe)
 
 
 @pytest.mark.parametrize(("model", "parameters"), [("resnet18", 11_689_512), ("resnet50", 25_557_032)])
@@ -25,7 +25,7 @@ def test_every_stage_of_a_residual_network_is_named_with_its_modules(model: str,
 
 @pytest.mark.parametrize("model", ["tf_efficientnet_lite0", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_the_modules_of_the_stages_hold_every_tensor_once(model: str) -> None:
-    backbone, _, _ = plan_without_weights(load_recipe(None, {"model.name": model}), 10)
+    backbone = plan_without_weights(load_recipe(None, {"model.name": model}), 10).backbone
     named = [module for modules in modules_by_stage(backbone.model, backbone.stages).values() for module in modules]
     for tensor in backbone.model.state_dict():
         owners = [module for module in named if tensor.startswith(f"{module}.")]
@@ -75,7 +75,7 @@ def test_without_a_trunk_there_is_a_reason_and_no_cut() -> None:
 
 
 def test_multiply_adds_are_those_of_the_paper() -> None:
-    backbone, _, _ = plan_without_weights(load_recipe(None, {"model.name": "resnet18"}), 1000)
+    backbone = plan_without_weights(load_recipe(None, {"model.name": "resnet18"}), 1000).backbone
     macs = count_macs(backbone)
     assert macs["stem"] == 64 * 112 * 112 * 3 * 49
     assert macs["head"] == 512 * 1000
