@@ -78,19 +78,18 @@ def _principal_axes(rows: Matrix) -> Matrix:
 
 
 def _choose_strength(rotated: Matrix, data: ProbeData, seed: int) -> tuple[float, int, float]:
-    """The strength with the least log loss out of fold, every class weighing the same; the folds; that loss."""
-    from sklearn.model_selection import StratifiedGroupKFold
+    """The strength with the least log loss out of fold, every class weighing the same; the folds; that loss.
 
-    targets, groups = data.targets, data.groups
-    per_class = [len(np.unique(groups[targets == target])) for target in np.unique(targets)]
-    folds = min(_FOLDS, *per_class)
-    if folds < 2 or len(per_class) < 2:
-        return _FALLBACK, 0, math.nan
-    losses = np.zeros((len(STRENGTHS), len(targets)))
-    parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(targets, targets, groups)
-    for inside, outside in parts:
-        if len(np.unique(targets[inside])) < len(per_class):
-            return _FALLBACK, 0, math.nan  # one group holds all that there is of a class
+    An image is judged where some of its class are left inside: a class that lies in one group says
+    nothing about the strength, and keeps nobody else from saying it.
+    """
+    targets, folds = data.targets, _make_folds(data, seed)
+    losses, judged = np.zeros((len(STRENGTHS), len(targets))), np.zeros(len(targets), dtype=bool)
+    for inside, outside in folds:
+        present = np.unique(targets[inside])
+        outside = outside[np.isin(targets[outside], present)]
+        if len(present) < 2 or not len(outside):
+            continue
         model = _regression(tolerance=1e-3)
         for number, strength in enumerate(STRENGTHS):
             _fit(rotated[inside], targets[inside], strength, model)
@@ -98,9 +97,26 @@ def _choose_strength(rotated: Matrix, data: ProbeData, seed: int) -> tuple[float
                 scores = model.predict_log_proba(rotated[outside, 0])
             place = np.searchsorted(model.classes_, targets[outside])
             losses[number, outside] = -np.maximum(scores[np.arange(len(outside)), place], -50)
-    weights = 1 / np.bincount(targets)[targets]
+        judged[outside] = True
+    if not judged.any():
+        return _FALLBACK, 0, math.nan
+    weights = judged / np.bincount(targets[judged], minlength=data.classes).clip(1)[targets]
     means = losses @ weights / weights.sum()
-    return STRENGTHS[int(means.argmin())], folds, float(means.min())
+    return STRENGTHS[int(means.argmin())], len(folds), float(means.min())
+
+
+def _make_folds(data: ProbeData, seed: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Places inside and outside each fold; as many folds as the second largest class has groups, none below two."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    targets, groups = data.targets, data.groups
+    sizes = sorted(len(np.unique(groups[targets == target])) for target in np.unique(targets))
+    folds = min(_FOLDS, sizes[-2]) if len(sizes) > 1 else 0
+    if folds < 2:
+        return []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        return list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(targets, targets, groups))
 
 
 def _regression(tolerance: float) -> "LogisticRegression":

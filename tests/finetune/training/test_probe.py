@@ -53,10 +53,27 @@ def test_groups_stay_together_so_that_copies_do_not_vote_for_a_weak_penalty() ->
     assert solve_probe(apart, 0).strength == STRENGTHS[-1]
 
 
-def test_a_class_of_one_group_leaves_the_strength_unchosen() -> None:
+def test_a_class_of_one_group_keeps_no_other_class_from_choosing_the_strength() -> None:
     data = digits(30)
     alone = np.where(data.targets == 2, -1, data.groups)
     probe = solve_probe(ProbeData(data.features, data.targets, alone, 3), 0)
+    assert probe.folds == 5
+    assert np.isfinite(probe.loss)
+    logits = data.features[:, 0] @ probe.weight.T + probe.bias
+    assert (logits.argmax(1) == data.targets).mean() > 0.9
+
+
+def test_two_images_of_a_rare_class_do_not_take_the_search_from_the_others() -> None:
+    """As with BASOPHIL in bccd_wbc: without a search noise would get the penalty of a clear case."""
+    rng = np.random.default_rng(3)
+    targets = np.array([0, 1] * 30 + [2, 2])
+    noise = ProbeData(rng.normal(size=(62, 1, 64)).astype(np.float32), targets, np.arange(62), 3)
+    assert solve_probe(noise, 0).strength == STRENGTHS[0]
+
+
+def test_classes_of_one_group_each_leave_the_strength_unchosen() -> None:
+    data = digits(30)
+    probe = solve_probe(ProbeData(data.features, data.targets, data.targets, 3), 0)
     assert probe.folds == 0
     assert np.isfinite(probe.weight).all()
 
