@@ -9,7 +9,6 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from finetune.backbones import STAGES, Backbone, load_backbone
-from finetune.errors import FreezeError
 from finetune.freezing import Cut, FreezePlan, cut_model, frozen_digest, lock_model, parse_policy, plan_freeze
 from finetune.heads import add_multi_stage_head, multi_stage_head
 from finetune.heads.modules import StatisticsPool
@@ -229,47 +228,6 @@ def test_the_meta_device_gives_the_same_network() -> None:
         drawn = load_backbone("mobilevit_xxs", "none", 3, image_size=64)
     shapes = {key: tensor.shape for key, tensor in add_multi_stage_head(drawn, 3).model.state_dict().items()}
     assert shapes == {key: tensor.shape for key, tensor in made("mobilevit_xxs").model.state_dict().items()}
-
-
-class OtherInTraining(nn.Module):
-    """Adds one to its input in training mode only."""
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return values + 1 if self.training else values
-
-
-class DrawsInFunction(nn.Module):
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return nn.functional.dropout(values, 0.5, self.training)
-
-
-class LooksAtItsValues(nn.Module):
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return values if values.sum() > 0 else -values
-
-
-@pytest.mark.parametrize(
-    ("module", "reason"),
-    [
-        (OtherInTraining(), "other steps in training than in evaluation"),
-        (DrawsInFunction(), "draws at random outside of any module"),
-        (LooksAtItsValues(), "graph cannot be traced"),
-    ],
-)
-def test_a_network_that_one_graph_cannot_be_is_refused_with_the_reason(module: nn.Module, reason: str) -> None:
-    backbone = load_backbone("resnet18", "none", 3, image_size=32)
-    backbone.model.layer2.append(module)
-    with pytest.raises(FreezeError, match=rf"^resnet18 cannot have a multi-stage head: .*{reason}.* head.kind linear"):
-        add_multi_stage_head(backbone, 3)
-
-
-def test_a_network_without_four_maps_is_refused() -> None:
-    backbone = load_backbone("resnet18", "none", 3, image_size=32)
-    stages = backbone.stages
-    for name in [name for name, stage in stages.modules.items() if stage == "stage2"]:
-        stages.modules[name] = "stage1"
-    with pytest.raises(FreezeError, match="its stage2 holds no map"):
-        add_multi_stage_head(backbone, 3)
 
 
 @settings(deadline=None)
