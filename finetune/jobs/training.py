@@ -38,7 +38,7 @@ class Trained:
 
 
 class PhaseTrainer:
-    """Trains what a preview has planned; the backbone holds the best epoch's weights afterwards."""
+    """Trains what a preview has planned; the backbone holds the weights that were kept afterwards."""
 
     def __init__(
         self, made: Preview, recipe: Recipe, maker: SourceMaker, checkpoints: CheckpointFolder, stop: StopRequest

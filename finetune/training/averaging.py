@@ -21,10 +21,14 @@ class WeightAverage:
         self.values = {name: known.get(name, held).detach().clone() for name, held in self.learning.items()}
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Move every average towards the present value of its parameter."""
+    def update(self, step: int) -> None:
+        """Move every average towards the present value of its parameter after `step`, counted from 0.
+
+        Early steps move it by more, so that where it began is forgotten in time.
+        """
+        decay = min(self.decay, (1 + step) / (10 + step))
         for name, held in self.learning.items():
-            self.values[name].lerp_(held, 1 - self.decay)
+            self.values[name].lerp_(held, 1 - decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

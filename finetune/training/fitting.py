@@ -13,16 +13,15 @@ from torch.nn import functional
 
 from finetune.checkpoint import Checkpoint
 from finetune.errors import TailtuneError
-from finetune.features import FeatureSource
 from finetune.freezing import Cut, FreezePlan
 from finetune.interrupts import StopRequest
 from finetune.progress import Track, untracked
 from finetune.training.averaging import WeightAverage
 from finetune.training.head_first import Probe, solve_head
 from finetune.training.optimizer import class_weights, make_optimizer, with_head_factor
-from finetune.training.predicting import predict_logits
 from finetune.training.schedule import learning_rate_at
-from finetune.training.state import Best, Position, TrainingState, fill_optimizer, optimizer_tensors, pack, unpack
+from finetune.training.selection import Judgement, validate
+from finetune.training.state import Position, TrainingState, fill_optimizer, optimizer_tensors, pack, unpack
 from finetune.training.tail_data import TailData
 from recipes import Phase, TrainSettings
 
@@ -38,7 +37,7 @@ HISTORY_COLUMNS = (
 
 
 class TailFitter:
-    """Trains in place what a model leaves unlocked, over one or more phases, and keeps the best epoch.
+    """Trains in place what a model leaves unlocked, over one or more phases, and keeps one epoch's weights.
 
     `plan` is what stays frozen throughout, each phase may freeze more; `stages` has the stage of
     each parameter. Order, dropout and views are functions of (seed, phase, epoch); the global
@@ -83,8 +82,8 @@ class TailFitter:
         started = perf_counter()
         probe = solve_head(self.model, cut.eval_tail, data, self.seed)
         if isinstance(probe, Probe):
-            val_loss, val_accuracy = self._judge(cut.eval_tail, data, epoch=0)
-            row = (phase.number, 0, 0.0, math.nan, val_loss, val_accuracy, perf_counter() - started)
+            judged = self._judge(cut.eval_tail, data, epoch=0)
+            row = (phase.number, 0, 0.0, math.nan, judged.loss, judged.accuracy, perf_counter() - started)
             self.state.rows.append(row)
             self.save()
         return probe
@@ -103,9 +102,10 @@ class TailFitter:
         for epoch in track(epochs, "tail" if is_last else f"tail, phase {phase.number}", len(epochs)):
             started = perf_counter()
             rate, train_loss = self._train_epoch(cut.train_tail, data, phase, epoch)
-            val_loss, val_accuracy = self._judge(cut.eval_tail, data, epoch)
+            judged = self._judge(cut.eval_tail, data, epoch)
             seconds = perf_counter() - started
-            self.state.rows.append((phase.number, epoch, rate, train_loss, val_loss, val_accuracy, seconds))
+            row = (phase.number, epoch, rate, train_loss, judged.loss, judged.accuracy, seconds)
+            self.state.rows.append(row)
             self.state.position = Position(epoch + 1)
             self.state.is_over = is_last and (epoch == phase.last_epoch or self._has_stalled(phase, epoch, data))
             self.save()
@@ -113,8 +113,8 @@ class TailFitter:
                 break
 
     def finish(self) -> pd.DataFrame:
-        """Give the model the weights of its best epoch; the history, one row an epoch, from 0 if a head was solved."""
-        self._fill(self.state.best.state)
+        """Give the model the weights that were kept; the history, one row an epoch, from 0 if a head was solved."""
+        self._fill(self.state.kept.state)
         return pd.DataFrame(self.state.rows, columns=list(HISTORY_COLUMNS))
 
     def save(self) -> None:
@@ -154,7 +154,7 @@ class TailFitter:
             for features, targets in source.batches(rest, [epoch] * len(rest), size):
                 step = (epoch - phase.first_epoch) * steps + position.batches
                 rate = self._rate(step, steps, phase)
-                loss = self._step(tail, features, targets, rate)
+                loss = self._step(tail, features, targets, rate, step)
                 if not math.isfinite(loss):
                     batch = order[position.batches * size :][:size]
                     raise self._diverged(loss, f"step {step} (epoch {epoch}", rate, data, batch)
@@ -184,8 +184,8 @@ class TailFitter:
             f"Try --lr {self.settings.learning_rate / 10:.0e}."
         )
 
-    def _step(self, tail: nn.Module, features: tuple[Tensor, ...], targets: Tensor, rate: float) -> float:
-        """One gradient step; its loss, and no step where that is not finite."""
+    def _step(self, tail: nn.Module, features: tuple[Tensor, ...], targets: Tensor, rate: float, number: int) -> float:
+        """Gradient step `number` of the phase; its loss, and no step where that is not finite."""
         optimizer = self.optimizer
         assert optimizer is not None
         for group in optimizer.param_groups:
@@ -202,21 +202,22 @@ class TailFitter:
             torch.nn.utils.clip_grad_norm_(learning, self.settings.clip_norm)
         optimizer.step()
         if self.average is not None:
-            self.average.update()
+            self.average.update(number)
         return float(loss.detach())
 
-    def _judge(self, tail: nn.Module, data: TailData, epoch: int) -> tuple[float, float]:
-        """Loss and balanced accuracy on validation; remembers the weights of the best epoch so far."""
+    def _judge(self, tail: nn.Module, data: TailData, epoch: int) -> Judgement:
+        """The judgement of an epoch; its weights, the average where there is one, are kept if it is to be kept."""
         state = self.state
         lent: AbstractContextManager[None] = self.average.applied() if self.average else nullcontext()
         with lent:
-            loss, accuracy = validate(tail, data.val)
-            rank = (accuracy, -loss) if data.val else (float(epoch), 0.0)
-            if rank > state.best.rank:
-                state.best, state.last_gain = Best(epoch, rank, self._learned()), epoch
-        if loss < state.least_loss:
-            state.least_loss, state.last_gain = loss, epoch
-        return loss, accuracy
+            judged = validate(tail, data.val)
+            is_kept, is_best = state.kept.judge(epoch, judged)
+            if is_kept:
+                state.kept.epoch, state.kept.state = epoch, self._learned()
+        if is_best or judged.loss < state.least_loss:
+            state.last_gain = epoch
+        state.least_loss = min(state.least_loss, judged.loss)
+        return judged
 
     def _has_stalled(self, phase: Phase, epoch: int, data: TailData) -> bool:
         since = epoch - max(self.state.last_gain, phase.first_epoch - 1)
@@ -232,14 +233,3 @@ class TailFitter:
         everything = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
         for name, tensor in state.items():
             everything[name].copy_(tensor)
-
-
-def validate(tail: nn.Module, val: FeatureSource | None) -> tuple[float, float]:
-    """Log loss and balanced accuracy over the images of `val`; NaN without any."""
-    if val is None:
-        return float("nan"), float("nan")
-    logits, targets = predict_logits(tail, val), val.targets
-    loss = float(functional.cross_entropy(logits.double(), targets))
-    hits = (logits.argmax(1) == targets).double()
-    recalls = [float(hits[targets == target].mean()) for target in targets.unique()]
-    return loss, float(np.mean(recalls))

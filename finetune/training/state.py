@@ -9,18 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from finetune.checkpoint import Checkpoint
+from finetune.training.selection import Kept
 
 Row = tuple[int, int, float, float, float, float, float]
 """One epoch: the columns of history.csv."""
-
-
-@dataclass
-class Best:
-    """The best epoch so far, by (balanced accuracy, -loss) on the validation images."""
-
-    epoch: int = 0
-    rank: tuple[float, float] = (-1.0, 0.0)
-    state: dict[str, Tensor] = field(default_factory=dict)
+_KEPT = ("epoch", "peak", "error", "floor")
 
 
 @dataclass
@@ -38,7 +31,7 @@ class TrainingState:
     """All that changes during training but the model, its optimizer and its average."""
 
     position: Position = field(default_factory=Position)
-    best: Best = field(default_factory=Best)
+    kept: Kept = field(default_factory=Kept)
     rows: list[Row] = field(default_factory=list)
     least_loss: float = math.inf
     last_gain: int = 0
@@ -56,7 +49,7 @@ def pack(
 ) -> Checkpoint:
     """Everything as one checkpoint."""
     tensors = {f"model|{name}": tensor for name, tensor in learned.items()}
-    tensors |= {f"best|{name}": tensor for name, tensor in state.best.state.items()}
+    tensors |= {f"kept|{name}": tensor for name, tensor in state.kept.state.items()}
     tensors |= {f"average|{name}": tensor for name, tensor in average.items()}
     tensors |= {f"optimizer|{key}|{name}": value for name, held in optimizer.items() for key, value in held.items()}
     if state.position.random is not None:
@@ -65,8 +58,7 @@ def pack(
         "epoch": state.position.epoch,
         "batches": state.position.batches,
         "losses": state.position.losses,
-        "best_epoch": state.best.epoch,
-        "best_rank": [_finite(value) for value in state.best.rank],
+        "kept": {name: getattr(state.kept, name) for name in _KEPT},
         "rows": [[_finite(value) for value in row] for row in state.rows],
         "least_loss": _finite(state.least_loss),
         "last_gain": state.last_gain,
@@ -86,11 +78,7 @@ def unpack(
         position=Position(
             content["epoch"], content["batches"], list(content["losses"]), checkpoint.tensors.get("random")
         ),
-        best=Best(
-            content["best_epoch"],
-            (content["best_rank"][0], content["best_rank"][1]),
-            _below("best", checkpoint.tensors),
-        ),
+        kept=Kept(**content["kept"], state=_below("kept", checkpoint.tensors)),
         rows=[_row(row) for row in content["rows"]],
         least_loss=math.inf if content["least_loss"] is None else content["least_loss"],
         last_gain=content["last_gain"],
