@@ -26,14 +26,10 @@ import torch
 
 from benchmarks.bare_work import BareSeconds, Sample, measure_bare
 from benchmarks.processes import Watched, run_finetune
-from finetune.cache import default_cache_folder
 from finetune.cli.options import data_argument, recipe_from, recipe_options
-from finetune.features import FeatureStore
-from finetune.jobs.keeping import cache_bytes
 from recipes import Recipe, dump_recipe, list_phases, load_recipe
 
 LIMIT, LEAST_SECONDS = 1.25, 60.0
-_DTYPE_BYTES = {"fp16": 2, "fp32": 4}
 
 
 @dataclass(frozen=True)
@@ -127,23 +123,14 @@ def count_work(record: RunRecord, bare: BareSeconds) -> Counts:
     recipe, sizes = record.recipe, record.table["split"].value_counts()
     epochs = int(record.timings["epochs"])
     views = recipe.augment.views if recipe.augment.preset != "none" else 1
-    train = int(sizes.get("train", 0))
-    stored = train * views * bare.view_values * _DTYPE_BYTES[recipe.cache.dtype]
     return Counts(
-        train=train,
+        train=int(sizes.get("train", 0)),
         val=int(sizes.get("val", 0)),
         test=int(sizes.get("test", 0)),
-        looks=views if bare.view_values and _is_stored(recipe, stored) else epochs,
+        looks=views if recipe.cache.mode == "stored" else epochs,
         epochs=epochs,
         decoders=max(1, int(record.environment["workers"])),
     )
-
-
-def _is_stored(recipe: Recipe, size_bytes: int) -> bool:
-    """Whether training views were kept; for `auto`, by the budget as it is now."""
-    if recipe.cache.mode != "auto":
-        return recipe.cache.mode == "stored"
-    return FeatureStore(default_cache_folder(), cache_bytes(recipe)).has_room(size_bytes)
 
 
 def bare_parts(counts: Counts, bare: BareSeconds) -> dict[str, float]:

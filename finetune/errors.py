@@ -6,6 +6,7 @@ TailtuneError
 │   └── FreezeError     a policy that does not fit the backbone
 │       └── NoClassifierError   a network that names no classes: an encoder
 └── EnvironmentFault    exit 4: the machine lacks something (network, disk, permission)
+    └── FeaturesTooLargeError   features that half precision cannot hold
 """
 
 
@@ -35,3 +36,7 @@ class EnvironmentFault(TailtuneError):  # noqa: N818, EnvironmentError is a buil
     """The machine lacks what the run needs: network, disk space, a permission."""
 
     exit_code = 4
+
+
+class FeaturesTooLargeError(EnvironmentFault):
+    """Features with numbers that the type they are stored in cannot hold."""

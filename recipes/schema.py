@@ -49,7 +49,7 @@ class DataSettings(Settings):
     test_fraction: float = Field(default=0.25, gt=0, lt=1)
     """Part of the images kept for the report."""
     val_fraction: float = Field(default=0.15, ge=0, lt=1)
-    """Part of the images that chooses the best epoch."""
+    """Part of the images that chooses the epoch."""
     allow: list[Text] = []
     """Error findings, by name, over which the run goes on."""
     strict: bool = False
@@ -207,8 +207,8 @@ class CacheSettings(Settings):
 
     mode: Literal["auto", "stored", "fresh", "whole"] = "auto"
     """stored: views on disk; fresh: trunk run every epoch on new views; whole: no trunk; auto: by the budget."""
-    dtype: Literal["fp16", "fp32"] = "fp16"
-    """Precision of the stored training views; evaluation images are always fp32."""
+    dtype: Literal["auto", "fp16", "fp32"] = "auto"
+    """Precision of stored training views; auto: fp16, fp32 if it is too small. Evaluation images are always fp32."""
     budget_gb: float | None = Field(default=None, gt=0)
     """Disk that one run's features may take; null = by the free space."""
 

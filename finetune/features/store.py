@@ -13,7 +13,7 @@ from torch import Tensor
 
 from finetune.cache import CacheFolder
 from finetune.cache.entries import ABOUT
-from finetune.errors import EnvironmentFault
+from finetune.errors import EnvironmentFault, FeaturesTooLargeError
 from finetune.features.identity import StoreIdentity
 from finetune.features.shards import SHARD_BYTES, ShardLayout, ShardWriter, check_shard, lay_out
 from finetune.features.stored import Features, map_features
@@ -66,10 +66,6 @@ class FeatureStore:
             lock.release()
         with self._disk_faults(identity):
             return map_features(mark.folder, layout, mark)
-
-    def has_room(self, size_bytes: int) -> bool:
-        """Whether features of this size fit into the budget."""
-        return size_bytes <= self.budget()
 
     def budget(self) -> int:
         """Bytes that the store and whatever else is in its folder may take."""
@@ -156,7 +152,7 @@ def _tell(states: Sequence[bool | None], say: Say) -> None:
 def _take(batches: Iterator[tuple[Tensor, ...]], images: int, dtype: str) -> Iterator[list[NDArray[Any]]]:
     """Whole batches, in the type they are stored in, until there are as many images.
 
-    Raises EnvironmentFault for numbers that the type cannot hold.
+    Raises FeaturesTooLargeError for numbers that the type cannot hold.
     """
     while images > 0:
         features = next(batches)
@@ -169,5 +165,5 @@ def _take(batches: Iterator[tuple[Tensor, ...]], images: int, dtype: str) -> Ite
 def _stored(feature: Tensor, dtype: str) -> NDArray[Any]:
     stored = feature.to({"float16": torch.float16, "float32": torch.float32}[dtype])
     if not stored.isfinite().all() and feature.isfinite().all():
-        raise EnvironmentFault("Features are too large for fp16; use --set cache.dtype=fp32.")
+        raise FeaturesTooLargeError("Features are too large for fp16; use --set cache.dtype=fp32.")
     return stored.numpy()

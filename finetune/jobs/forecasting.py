@@ -99,6 +99,7 @@ def forecast_run(
     started = perf_counter()
     made = preview(data, recipe, track=track, say=say)
     maker = SourceMaker(made, recipe, Stopwatch(), track=untracked, say=say)
+    recipe = maker.settle()
     maker.images("train", is_training=True)  # the image library is loaded here
     scan = perf_counter() - started
     trial = _Trial(made, recipe, maker)
@@ -181,7 +182,7 @@ class _Trial:
         if trunk is not None and is_training:
             trunk = fold_norms(trunk)
         identity = maker.identity(split, cut, state)
-        if trunk is None or (is_training and not maker.is_stored(identity)):
+        if trunk is None or (is_training and self.recipe.cache.mode == "fresh"):
             return FreshSource(images, targets, trunk, device)
         if (cut, is_training) not in self._samples:
             sample = images if is_training else self._held_out_images()

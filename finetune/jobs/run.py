@@ -68,9 +68,10 @@ def run(
     with hold_run_folder(folder) as checkpoints:
         with watch.measure("scan"):
             made = preview(data, recipe, track=track, say=tell)
+        maker = SourceMaker(made, recipe, watch, track=track, say=tell, check=stop.check)
+        recipe = maker.settle(folder / RUN_MARK)
         if not (folder / RUN_MARK).exists():
             write_text(folder / RUN_MARK, dump_recipe(recipe))
-        maker = SourceMaker(made, recipe, watch, track=track, say=tell, check=stop.check)
         maker.adapt_norms()
         made = choose_head(made, recipe, maker)
         trainer = PhaseTrainer(made, recipe, maker, checkpoints, stop)

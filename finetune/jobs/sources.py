@@ -1,11 +1,14 @@
 """Choose where the tail's batches come from, and make them ready."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from data_tools import Pipeline, build_evaluation_pipeline, build_training_pipeline
 from finetune.cache import default_cache_folder
+from finetune.errors import FeaturesTooLargeError
 from finetune.features import (
     FeatureSource,
     FeatureStore,
@@ -20,16 +23,19 @@ from finetune.features import (
     run_trunk,
 )
 from finetune.features.images import TRUNK_BATCH
+from finetune.features.store import Compute
+from finetune.features.stored import Features
 from finetune.freezing import Cut
 from finetune.jobs.folder import package_versions
 from finetune.jobs.keeping import cache_bytes
 from finetune.jobs.planning import Preview
+from finetune.jobs.source_planning import plan_source, recalled
 from finetune.progress import Say, Track
 from finetune.timing import Stopwatch
 from finetune.training import TailData
 from recipes import Recipe
 
-_DTYPES = {"fp16": "float16", "fp32": "float32"}
+_DTYPES = {"auto": "float16", "fp16": "float16", "fp32": "float32"}
 
 
 class SourceMaker:
@@ -48,6 +54,19 @@ class SourceMaker:
         self.made, self.recipe, self.watch, self.track, self.say, self.check = made, recipe, watch, track, say, check
         self.store = FeatureStore(default_cache_folder(), cache_bytes(recipe))
         self._held: dict[tuple[str, Cut], FeatureSource] = {}
+
+    def settle(self, earlier: Path | None = None) -> Recipe:
+        """Choose the source once for the whole run, say so, and give the recipe with it filled in.
+
+        `earlier` is where the recipe of the run lies that is resumed, if it is.
+        """
+        cut = self.made.cut
+        recipe = self.recipe if earlier is None else recalled(self.recipe, earlier)
+        identity = None if cut.trunk is None else self.identity("train", cut, "")
+        plan = plan_source(recipe, identity, self.store.budget(), self.made.workers)
+        self.recipe = plan.recipe
+        self.say(plan.sentence)
+        return self.recipe
 
     def adapt_norms(self) -> None:
         """Give the frozen BatchNorm layers the statistics of the training images, where the recipe or the weights ask.
@@ -102,31 +121,30 @@ class SourceMaker:
         trunk, device = cut.trunk, self.made.device
         if trunk is not None and is_training:
             trunk = fold_norms(trunk)
-        identity = self.identity(split, cut, frozen_sha256)
-        if trunk is None or is_training and not self.is_stored(identity):
+        if trunk is None or is_training and self.recipe.cache.mode == "fresh":
             return FreshSource(images, targets, trunk, device)
 
         def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
             label = f"trunk, {split}"
             return run_trunk(trunk, images, device, order=order, label=label, track=self.track, watch=self.watch)
 
-        stored = self.store.open(identity)
-        if stored is None:
-            stored = self.store.build(identity, compute, say=self.say, check=self.check)
-        else:
-            self.say(f"Features of the {split} part were found in the store; no image was decoded for them.")
-        return StoredSource(stored, targets, device)
+        return StoredSource(self._stored(split, self.identity(split, cut, frozen_sha256), compute), targets, device)
 
-    def is_stored(self, identity: StoreIdentity) -> bool:
-        """Whether training views are kept, as the recipe says or, for `auto`, where the budget has room."""
-        mode, size = self.recipe.cache.mode, identity.size_bytes
-        if mode != "auto" or self.store.has_room(size):
-            return mode != "fresh"
-        self.say(
-            f"Features of {identity.views} views would take {size / 1e9:.1f} GB, more than the store's budget of "
-            f"{self.store.budget() / 1e9:.1f} GB: the trunk runs anew each epoch (cache.mode fresh)."
-        )
-        return False
+    def _stored(self, split: str, identity: StoreIdentity, compute: Compute) -> Features:
+        """Features from the store, made where they are not there; wider where half precision is too small."""
+        wider = [replace(identity, dtype="float32")] if self.recipe.cache.dtype == "auto" else []
+        for known in (identity, *wider):
+            stored = self.store.open(known)
+            if stored is not None:
+                self.say(f"Features of the {split} part were found in the store; no image was decoded for them.")
+                return stored
+        try:
+            return self.store.build(identity, compute, say=self.say, check=self.check)
+        except FeaturesTooLargeError:
+            if not wider:
+                raise
+        self.say("Features are too large for fp16: they are stored in fp32.")
+        return self.store.build(wider[0], compute, say=self.say, check=self.check)
 
     def images(self, split: str, *, is_training: bool) -> ImageViews:
         """The images of one part, in the views of training or of evaluation."""

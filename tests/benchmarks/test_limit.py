@@ -42,7 +42,6 @@ def test_stored_views_cost_the_trunk_once_and_every_image_is_decoded_once() -> N
 def test_fresh_views_cost_the_trunk_in_every_epoch_and_plain_images_have_one_view() -> None:
     assert count_work(make_record({"cache.mode": "fresh"}), BARE).looks == 3
     assert count_work(make_record({"cache.mode": "stored", "augment.preset": "none"}), BARE).looks == 1
-    assert count_work(make_record({"cache.budget_gb": 1e-9}), BARE).looks == 3
 
 
 def test_a_run_holds_up_to_a_quarter_above_its_bare_work_with_start_up_left_out() -> None:
@@ -55,7 +54,7 @@ def test_a_run_holds_up_to_a_quarter_above_its_bare_work_with_start_up_left_out(
         assert found["holds"] is None  # too short to tell
         slow = {name: 10 * value for name, value in vars(BARE).items() if name != "view_values"}
         ten = BareSeconds(**slow, view_values=7)
-        assert compare(make_record({}, 50.0 + factor * 10 * limit), counts, ten)["holds"] is holds
+        assert compare(make_record({"cache.mode": "stored"}, 50.0 + factor * 10 * limit), counts, ten)["holds"] is holds
 
 
 def test_a_sample_is_spread_over_the_sorted_images() -> None:
