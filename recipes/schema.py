@@ -172,11 +172,11 @@ class TrainSettings(Settings):
     """Epochs over which the learning rate rises."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     """Share of the target spread over all classes."""
-    class_balance: Literal["none", "loss"] = "none"
+    class_balance: Literal["none", "loss"] = "loss"
     """loss: rare classes weigh as much as frequent ones, as they do in a head that is solved first."""
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest norm of a step's gradient over all that learns; null = no limit."""
-    average_decay: float | None = Field(default=None, gt=0, lt=1)
+    average_decay: float | None = Field(default=0.97, gt=0, lt=1)
     """Decay per step of a running average of the weights, which is then what is judged and saved; null = none."""
     patience: int | None = Field(default=4, ge=1, le=100_000)
     """Epochs of the last phase without a better validation result before training stops; null = never."""
@@ -197,7 +197,7 @@ class HeadSettings(Settings):
     kind: Literal["linear", "multi-stage", "auto"] = "linear"
     """linear: timm's own; multi-stage: on all stages, not loadable by timm; auto: the better on inner folds."""
     start: Literal["auto", "solved", "drawn"] = "auto"
-    """solved: a logistic regression on the pretrained features; drawn: at random; auto: solved if it learns alone."""
+    """solved: a logistic regression on the pretrained features; drawn: at random; auto: solved if there are weights."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of the pooled features dropped in each training step."""
 

@@ -34,13 +34,16 @@ class StatisticsPool(nn.Module):
 
 
 class MultiStageHead(nn.Module):
-    """One linear layer on pooled vectors, the last `plain_width` values of which are what the plain head is given."""
+    """One linear layer on pooled vectors of `widths`, means and deviations apart.
 
-    def __init__(self, width: int, plain_width: int, classes: int, dropout: float) -> None:
+    The last `plain_width` values are what the plain head is given.
+    """
+
+    def __init__(self, widths: Sequence[int], plain_width: int, classes: int, dropout: float) -> None:
         super().__init__()
-        self.plain_width = plain_width
+        self.widths, self.plain_width = tuple(widths), plain_width
         self.drop = nn.Dropout(dropout)
-        self.fc = nn.Linear(width, classes)
+        self.fc = nn.Linear(sum(widths), classes)
 
     def forward(self, *vectors: Tensor) -> Tensor:
         """Logits (batch, classes) of vectors (batch, width of each)."""

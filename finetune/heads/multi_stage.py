@@ -133,12 +133,15 @@ def _new_parts(values: StageValues, classes: int, dropout: float, seed: int) -> 
             for stage, value in zip(_BODY, values.ends, strict=True)
         }
     )
-    plain_width = sum(value.channels for value in values.given)
-    deviations = sum(value.channels for value in values.ends)
-    means = deviations - (values.ends[-1].channels if values.is_last_mean else 0)
+    given = [value.channels for value in values.given]
+    ends = [
+        value.channels
+        for value, pool in zip(values.ends, pools.values(), strict=True)
+        for _ in range(2 if pool.has_mean else 1)
+    ]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = MultiStageHead(deviations + means + plain_width, plain_width, classes, dropout)
+        head = MultiStageHead([*ends, *given], sum(given), classes, dropout)
     return nn.ModuleDict({POOLS: pools, HEAD: head})
 
 

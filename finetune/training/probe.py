@@ -22,12 +22,17 @@ _RANK_TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class ProbeData:
-    """Pooled features (images, views, features), targets (images,) and the group of each image."""
+    """Pooled features (images, views, features), targets (images,) and the group of each image.
+
+    `blocks` are the widths of runs of features that share one scale, in order; without any, each
+    feature is brought to unit variance by itself.
+    """
 
     features: Matrix
     targets: NDArray[np.int64]
     groups: NDArray[Any]
     classes: int
+    blocks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,7 @@ def solve_probe(data: ProbeData, seed: int) -> Probe:
     (Hastie and Tibshirani 2004, Efficient quadratic regularization for expression arrays).
     """
     center = data.features.mean((0, 1), dtype=np.float64).astype(np.float32)
-    scale = data.features.std((0, 1), dtype=np.float64).astype(np.float32)
-    scale[scale <= _RANK_TOLERANCE * scale.max(initial=0)] = np.inf  # a feature that never changes tells nothing
+    scale = _scales(data)
     standard = (data.features - center) / scale
     images, views, width = standard.shape
     axes = _principal_axes(standard.reshape(images * views, width))
@@ -64,6 +68,17 @@ def solve_probe(data: ProbeData, seed: int) -> Probe:
     coefficients, intercept = _as_classes(model, data.classes)
     weight = (coefficients @ axes.T) / scale
     return Probe(weight.astype(np.float32), (intercept - weight @ center).astype(np.float32), strength, folds, loss)
+
+
+def _scales(data: ProbeData) -> Matrix:
+    """What each feature is divided by: its standard deviation, or the mean one of its block; infinite for constants."""
+    spread = data.features.std((0, 1), dtype=np.float64)
+    is_constant = spread <= _RANK_TOLERANCE * spread.max(initial=0)
+    if data.blocks:
+        ends = np.cumsum(data.blocks)[:-1]
+        means = [block.mean() for block in np.split(spread, ends)]
+        spread = np.repeat(means, data.blocks)
+    return np.where(is_constant, np.inf, spread).astype(np.float32)
 
 
 def _principal_axes(rows: Matrix) -> Matrix:
