@@ -61,7 +61,7 @@ def test_stopped_between_any_two_steps_and_resumed_it_ends_in_the_same_bytes(
     digits_folder: Path, gradual: Recipe, tmp_path: Path
 ) -> None:
     whole = finetune.run(digits_folder, gradual, tmp_path / "whole").folder
-    assert list(pd.read_csv(whole / "history.csv")["phase"]) == [0, 1, 2, 2]
+    assert list(pd.read_csv(whole / "history.csv")["phase"]) == [0, 0, 1, 2, 2]
     counter = StopAt(10**9)
     finetune.run(digits_folder, gradual, tmp_path / "counted", stop=counter)
     places = set()

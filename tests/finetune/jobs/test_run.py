@@ -108,7 +108,7 @@ def test_a_second_run_finds_its_features(
 ) -> None:
     said: list[str] = []
     finetune.run(digits_folder, small_recipe, tmp_path / "first", say=said.append)
-    assert not any("store" in sentence for sentence in said)
+    assert not any("found in the store" in sentence for sentence in said)
     longer = changed(small_recipe, train={"epochs": 3})
     watched: list[str] = []
 
