@@ -15,8 +15,9 @@ TEST_TO_TRAIN = 1 / 2
 
 @dataclass(frozen=True)
 class TimeRow:
-    """One set: tailtune's time against that of the fine-tuning peer with the best accuracy."""
+    """One set: tailtune's time, in one of its ways, against that of the fine-tuning peer with the best accuracy."""
 
+    own: str
     set: str
     peer: str
     peer_accuracy: float
@@ -96,19 +97,20 @@ def documented(results: Iterable[Result]) -> list[Result]:
     return [one for one in results if one.job.variant == Variant()]
 
 
-def compare_times(results: Sequence[Result]) -> list[TimeRow]:
-    """Must show 1: one row for each set that tailtune and a fine-tuning peer were run on."""
+def compare_times(results: Sequence[Result], tool: str) -> list[TimeRow]:
+    """Must show 1: one row for each set that `tool`, one of ours, and a fine-tuning peer were run on."""
     rows = []
     for name in SETS:
-        own = of(results, set=name, tool=TAILTUNE)
-        peers = {tool: runs for tool in FINE_TUNERS if (runs := of(results, set=name, tool=tool))}
+        own = of(results, set=name, tool=tool)
+        peers = {peer: runs for peer in FINE_TUNERS if (runs := of(results, set=name, tool=peer))}
         if not own or not peers:
             continue
-        best = max(peers, key=lambda tool: mean_accuracy(peers[tool]))
+        best = max(peers, key=lambda peer: mean_accuracy(peers[peer]))
         cuts = {one.seed for one in peers[best]}
         shared = [one for one in own if one.seed in cuts] or own
         rows.append(
             TimeRow(
+                own=tool,
                 set=name,
                 peer=best,
                 peer_accuracy=mean_accuracy(peers[best]),

@@ -75,15 +75,24 @@ def _machine(results: Sequence[Result]) -> list[str]:
 
 
 def _times(results: Sequence[Result]) -> list[str]:
-    rows = judging.compare_times(results)
-    if not rows:
+    parts = [rows for tool in OWN_TOOLS if (rows := judging.compare_times(results, tool))]
+    if not parts:
         return []
     return [
         "## Time to the best peer's final accuracy\n",
         "The best fine-tuning peer is the one with the highest mean balanced accuracy on the set. Seconds are medians "
-        "over the cuts. A finished tailtune run, default recipe, is compared with the peer's whole run.\n",
+        "over the cuts. A finished tailtune run, with fixed settings, is compared with the peer's whole run: the "
+        "default recipe, and `--freeze head-only`. Ratio: tailtune's seconds over the peer's; net: start-up deducted "
+        "on both sides.\n",
+        *(line for rows in parts for line in _times_of(rows)),
+        *_command_list(Job(row.set, tool, 0) for rows in parts for row in rows for tool in (row.own, row.peer)),
+    ]
+
+
+def _times_of(rows: Sequence[judging.TimeRow]) -> list[str]:
+    return [
         *_table(
-            ["set", "best peer", "its accuracy", "tailtune", "reached", "tailtune s", "peer s", "ratio", "net ratio"],
+            ["set", "best peer", "its accuracy", rows[0].own, "reached", "seconds", "peer s", "ratio", "net ratio"],
             [
                 [
                     row.set,
@@ -99,12 +108,10 @@ def _times(results: Sequence[Result]) -> list[str]:
                 for row in rows
             ],
         ),
-        f"Ratio: tailtune's seconds over the peer's; net: start-up deducted on both sides. Median over {len(rows)} "
-        f"sets: {statistics.median(row.ratio for row in rows):.3f} "
+        f"Median over {len(rows)} sets: {statistics.median(row.ratio for row in rows):.3f} "
         f"(net {statistics.median(row.net_ratio for row in rows):.3f}); "
         f"largest: {max(row.ratio for row in rows):.3f} (net {max(row.net_ratio for row in rows):.3f}). "
         f"Accuracy reached on {sum(row.is_reached for row in rows)} of {len(rows)} sets.\n",
-        *_command_list(Job(row.set, tool, 0) for row in rows for tool in (TAILTUNE, row.peer)),
     ]
 
 

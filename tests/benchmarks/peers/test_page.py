@@ -34,7 +34,7 @@ def results(make_result) -> list[Result]:
 
 
 def test_time_is_set_against_the_fine_tuning_peer_with_the_best_accuracy(results: list[Result]) -> None:
-    rows = {row.set: row for row in judging.compare_times(judging.documented(results))}
+    rows = {row.set: row for row in judging.compare_times(judging.documented(results), "tailtune")}
     assert list(rows) == ["hymenoptera", "bccd_wbc", "chest_xray_pneumonia"]
     # hymenoptera: (20, 21, 22) against 95; net (15, 16, 17) against 90; its accuracy is not reached
     assert rows["hymenoptera"].ratio == pytest.approx(21 / 95)
@@ -44,6 +44,9 @@ def test_time_is_set_against_the_fine_tuning_peer_with_the_best_accuracy(results
     assert (rows["bccd_wbc"].peer, rows["bccd_wbc"].is_reached) == ("trainer", True)
     assert rows["bccd_wbc"].own_accuracy == pytest.approx(0.72)
     assert rows["bccd_wbc"].ratio == pytest.approx(15 / 65)
+    (quick,) = judging.compare_times(judging.documented(results), "tailtune-head-only")
+    assert (quick.set, quick.peer, quick.is_reached) == ("chest_xray_pneumonia", "plain", True)
+    assert quick.ratio == pytest.approx(12 / 105)
 
 
 def test_accuracy_is_compared_in_pairs_without_hymenoptera(results: list[Result]) -> None:
@@ -65,7 +68,7 @@ def test_the_script_counts_for_accuracy_and_for_the_time_of_head_only_alone(resu
     rows = {row.peer: row for row in judging.compare_accuracies(judging.documented(results))}
     assert rows["script"].mean == pytest.approx(0.03)
     assert judging.head_only_ratio(judging.documented(results)) == {"chest_xray_pneumonia": pytest.approx(1.2)}
-    assert "script" not in {row.peer for row in judging.compare_times(results)}
+    assert "script" not in {row.peer for row in judging.compare_times(results, "tailtune")}
 
 
 def test_with_full_the_same_work_is_set_against_the_plain_loop(results: list[Result]) -> None:
