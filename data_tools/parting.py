@@ -28,11 +28,13 @@ def part_records(records: Sequence[Record], settings: DatasetSettings) -> tuple[
     kept = [_with_split(record, TEST) if record.sample.split == VAL else record for record in records]
     second = VAL if VAL in given else TEST
     role = "is the held-out part and stands as test" if second == VAL else "is kept as the held-out part"
+    if not both[VAL]:
+        return kept, f"the given {second} part {role}; no val part is cut (data.val_fraction 0)"
     note = (
         f"the given {second} part {role}; a fresh val part ({_percent(both[VAL])} of train, "
         f"seed {settings.seed}) was cut from train"
     )
-    return _cut(kept, {VAL: settings.val_fraction}, settings.seed), note
+    return _cut(kept, {VAL: both[VAL]}, settings.seed), note
 
 
 def _cut(records: Sequence[Record], fractions: Mapping[str, float], seed: int) -> list[Record]:
@@ -40,7 +42,8 @@ def _cut(records: Sequence[Record], fractions: Mapping[str, float], seed: int) -
     places = [place for place, record in enumerate(records) if record.is_ok and record.sample.split in ("", TRAIN)]
     free = [records[place] for place in places]
     units = join_units([record.sample.group for record in free], [record.probe.sha256 for record in free])
-    parts = cut_parts([record.sample.label for record in free], units, fractions, seed)
+    wanted = {part: share for part, share in fractions.items() if share}
+    parts = cut_parts([record.sample.label for record in free], units, wanted, seed)
     result = list(records)
     for place, record, part in zip(places, free, parts, strict=True):
         result[place] = _with_split(record, part)

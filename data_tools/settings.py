@@ -34,10 +34,10 @@ class DatasetSettings:
             if name not in CHECKS:
                 near = get_close_matches(name, CHECKS, n=1, cutoff=0.0)[0]
                 raise DataError(f"allow: {name!r} is not a finding; did you mean {near!r}?")
-        for field in ("test_fraction", "val_fraction"):
-            value = getattr(self, field)
-            if not 0 < value < 1:
-                raise DataError(f"data.{field}: must lie between 0 and 1, got {value}")
+        if not 0 < self.test_fraction < 1:
+            raise DataError(f"data.test_fraction: must lie between 0 and 1, got {self.test_fraction}")
+        if not 0 <= self.val_fraction < 1:
+            raise DataError(f"data.val_fraction: must be 0 or lie between 0 and 1, got {self.val_fraction}")
         if self.test_fraction + self.val_fraction >= 1:
             total = self.test_fraction + self.val_fraction
             raise DataError(f"data.test_fraction + data.val_fraction leave nothing to train on ({total:g})")

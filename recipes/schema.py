@@ -49,7 +49,7 @@ class DataSettings(Settings):
     test_fraction: float = Field(default=0.25, gt=0, lt=1)
     """Part of the images kept for the report."""
     val_fraction: float = Field(default=0.15, ge=0, lt=1)
-    """Part of the images that chooses the epoch."""
+    """Part of the images that chooses the epoch; 0 = none, and the last epoch is kept."""
     allow: list[Text] = []
     """Error findings, by name, over which the run goes on."""
     strict: bool = False

@@ -133,6 +133,7 @@ def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path) -> None:
     [
         ({"allow": ("group_leak",)}, "'group_leak' is not a finding; did you mean 'group_leakage'"),
         ({"test_fraction": 0.0}, "must lie between 0 and 1"),
+        ({"val_fraction": -0.1}, "must be 0 or lie between 0 and 1"),
         ({"test_fraction": 0.6, "val_fraction": 0.4}, "leave nothing to train on"),
     ],
 )

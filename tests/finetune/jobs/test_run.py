@@ -161,6 +161,16 @@ def test_without_weights_the_norms_of_the_trunk_are_estimated_and_full_has_no_tr
 
 
 @pytest.mark.usefixtures("store")
+def test_without_a_validation_part_the_last_epoch_is_kept(
+    digits_folder: Path, small_recipe: Recipe, tmp_path: Path
+) -> None:
+    result = finetune.run(digits_folder, changed(small_recipe, data={"val_fraction": 0.0}), tmp_path / "run")
+    assert set(pd.read_csv(result.folder / "dataset.csv")["split"]) == {"train", "test"}
+    assert set(pd.read_csv(result.folder / "predictions.csv")["split"]) == {"test"}
+    assert pd.read_csv(result.folder / "history.csv")["val_balanced_accuracy"].isna().all()
+
+
+@pytest.mark.usefixtures("store")
 def test_the_folder_of_a_run_that_was_refused_at_once_is_used_again(
     digits_folder: Path, small_recipe: Recipe, tmp_path: Path
 ) -> None:
