@@ -197,7 +197,7 @@ class HeadSettings(Settings):
     kind: Literal["linear", "multi-stage", "auto"] = "linear"
     """linear: timm's own; multi-stage: on all stages, not loadable by timm; auto: the better on inner folds."""
     start: Literal["auto", "solved", "drawn"] = "auto"
-    """solved: a logistic regression on the pretrained features; drawn: at random; auto: solved if there are weights."""
+    """solved: a logistic regression on pretrained features; drawn: at random; auto: solved, and final if alone."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of the pooled features dropped in each training step."""
 

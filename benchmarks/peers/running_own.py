@@ -8,8 +8,8 @@ from benchmarks.peers.jobs import HEAD_ONLY, Job
 from recipes import load_recipe
 
 SAME_EPOCHS, SAME_BATCH = 10, 8
-_SAME_WORK = ("train.patience=null", "data.val_fraction=0.02")
-"""Every epoch is run, and validation takes next to nothing from the training images, as with the peers."""
+_SAME_WORK = ("train.patience=null", "data.val_fraction=0")
+"""Every epoch is run, and validation takes nothing from the training images, as with the peers."""
 _IMPORTS = (
     "import finetune.cli.main, finetune.cli.display, finetune.cli.plan_display, finetune.jobs.run, albumentations"
 )
@@ -23,7 +23,8 @@ def own_command(job: Job, manifest: Path, weights: str, out: Path) -> list[str]:
         command += ["--freeze", "head-only"]
     if job.variant.policy:
         command += ["--freeze", job.variant.policy, "--epochs", str(SAME_EPOCHS), "--batch-size", str(SAME_BATCH)]
-        for setting in _SAME_WORK:
+        stepping = ("head.start=solved",) if job.variant.policy == "head-only" else ()  # else no steps follow
+        for setting in (*_SAME_WORK, *stepping):
             command += ["--set", setting]
     return command
 

@@ -94,7 +94,9 @@ def show_forecast(console: Console, forecast: "Forecast") -> None:
         "adapt": "estimating norm statistics on the training images",
         "decode": "waiting for images of the trunk",
         "trunk": "running the trunk once over every view",
-        "tail": f"{forecast.epochs} epochs, {forecast.tail_epoch_seconds:.2f} s each on average",
+        "tail": f"{forecast.epochs} epochs, {forecast.tail_epoch_seconds:.2f} s each on average"
+        if forecast.epochs
+        else "solving the head, which learns alone",
         "evaluate": "scores of the validation and test images",
     }
     for name, seconds in forecast.seconds.items():
@@ -102,7 +104,7 @@ def show_forecast(console: Console, forecast: "Forecast") -> None:
     table.add_row("total", "without the report", f"{forecast.total_seconds:.1f}")
     console.print(table)
     lines = [f"Feature store: {forecast.store_bytes:,} bytes."]
-    if forecast.patience is not None:
+    if forecast.patience is not None and forecast.epochs:
         lines.append(f"Early stopping (patience {forecast.patience}) may end the tail sooner.")
     if forecast.memory_bytes is not None:
         lines.append(f"Peak memory: about {forecast.memory_bytes / 1e9:.1f} GB ({forecast.memory_method}).")

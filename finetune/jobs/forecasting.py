@@ -30,7 +30,7 @@ from finetune.jobs.calibrating import (
     time_training,
     time_trunk,
 )
-from finetune.jobs.planning import PlannedPhase, Preview, begin_phase, preview, wants_solved_head
+from finetune.jobs.planning import PlannedPhase, Preview, begin_phase, ends_with_solved_head, preview, wants_solved_head
 from finetune.jobs.sources import SourceMaker
 from finetune.progress import Say, Track, silent, untracked
 from finetune.timing import Stopwatch
@@ -67,7 +67,7 @@ class Forecast:
     @property
     def tail_epoch_seconds(self) -> float:
         """Seconds of one epoch, on average over the phases."""
-        return self.seconds["tail"] / self.epochs
+        return self.seconds["tail"] / max(1, self.epochs)
 
     @property
     def store_bytes(self) -> int:
@@ -108,7 +108,7 @@ def forecast_run(
     peak, mapped = peak_memory(), sum(row["bytes"] for row in store)
     return made, Forecast(
         images={split: len(made.dataset.part(split)) for split in ("train", *_HELD_OUT)},
-        epochs=recipe.train.epochs,
+        epochs=0 if ends_with_solved_head(made.backbone, made.plan, recipe) else recipe.train.epochs,
         patience=recipe.train.patience,
         seconds=seconds,
         store=store,
@@ -157,6 +157,8 @@ class _Trial:
             self._seconds["tail"] += self._score("train", cut, state) * train.views + judging
         if number == 0 and made.backbone.head != "linear" and self.recipe.head.kind == "auto":
             self._seconds["tail"] += self._score("train", cut, state) * train.views
+        if ends_with_solved_head(made.backbone, made.plan, self.recipe):
+            return
         steps, checkpoint = time_training(made, self.recipe, planned, cut, train)
         self._seconds["tail"] += planned.phase.epochs * (steps.seconds(len(train.targets)) + judging + checkpoint)
 

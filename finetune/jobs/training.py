@@ -12,7 +12,7 @@ from finetune.checkpoint import Checkpoint, CheckpointFolder
 from finetune.errors import InputError
 from finetune.freezing import Cut, frozen_digest
 from finetune.interrupts import StopRequest
-from finetune.jobs.planning import PlannedPhase, Preview, begin_phase, wants_solved_head
+from finetune.jobs.planning import PlannedPhase, Preview, begin_phase, ends_with_solved_head, wants_solved_head
 from finetune.jobs.sources import SourceMaker
 from finetune.training import TailData, TailFitter
 from recipes import Phase, Recipe, dump_recipe
@@ -104,7 +104,10 @@ class PhaseTrainer:
             data = self.maker.tail_data(sources)
             with self.maker.watch.measure("tail"):
                 self._begin(phase, cut, data)
-                self.fitter.fit_phase(phase, cut, data, is_last=is_last, track=self.maker.track)
+                if self.fitter.is_solved and ends_with_solved_head(self.made.backbone, self.made.plan, self.recipe):
+                    self.fitter.end()
+                else:
+                    self.fitter.fit_phase(phase, cut, data, is_last=is_last, track=self.maker.track)
         proof["frozen_sha256_after"] = frozen_digest(model, planned.plan)
         self.fitter.save()
 
@@ -115,7 +118,9 @@ class PhaseTrainer:
             say(f"The head starts at random: {probe}.")
         elif probe is not None:
             how = f"chosen by {probe.folds}-fold cross-validation" if probe.folds else "not chosen: too few images"
-            say(f"Head solved first: logistic regression, strength {probe.strength:.2g} ({how}).")
+            is_final = ends_with_solved_head(self.made.backbone, self.made.plan, self.recipe)
+            end = "; it learns alone, so no gradient steps follow" if is_final else ""
+            say(f"Head solved first: logistic regression, strength {probe.strength:.2g} ({how}){end}.")
 
     def _save(self, checkpoint: Checkpoint) -> None:
         self._saved += 1

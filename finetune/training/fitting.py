@@ -88,6 +88,15 @@ class TailFitter:
             self.save()
         return probe
 
+    @property
+    def is_solved(self) -> bool:
+        """Whether the head was solved before the first step: epoch 0 of the history."""
+        return any(epoch == 0 for _, epoch, *_ in self.state.rows)
+
+    def end(self) -> None:
+        """Take no further steps."""
+        self.state.is_over = True
+
     def fit_phase(self, phase: Phase, cut: Cut, data: TailData, *, is_last: bool, track: Track = untracked) -> None:
         """Train from the present epoch to the end of `phase`; the model is locked and cut for it.
 
@@ -124,8 +133,7 @@ class TailFitter:
 
     def _begin_phase(self, data: TailData) -> None:
         """An optimizer of exactly what learns now; what it held of parameters that go on learning is kept."""
-        is_solved = any(epoch == 0 for _, epoch, *_ in self.state.rows)
-        held, settings = self._present_optimizer(), with_head_factor(self.settings, is_solved=is_solved)
+        held, settings = self._present_optimizer(), with_head_factor(self.settings, is_solved=self.is_solved)
         self.optimizer = make_optimizer(self.model, self.stages, settings)
         fill_optimizer(self.model, self.optimizer, held)
         if settings.average_decay is not None:

@@ -1,5 +1,6 @@
 """The head that is solved before the first step, on real images and weights."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 import finetune
 from finetune.backbones import load_backbone
 from finetune.features import StoredSource
+from finetune.jobs.forecasting import forecast_run
 from finetune.training import TailData
 from finetune.training.head_first import choose_images, pool_views, solve_head
 from finetune.training.probe import Probe
@@ -119,12 +121,25 @@ def test_random_weights_start_with_a_random_head_unless_asked(
 
 
 @pytest.mark.usefixtures("store")
-@pytest.mark.parametrize("policy", ["first-three", "head-only"])
-def test_on_pretrained_weights_the_head_is_solved_first(
-    digits_folder: Path, small_recipe: Recipe, tmp_path: Path, policy: str
+@pytest.mark.parametrize(
+    ("policy", "start", "epochs"),
+    [
+        ("first-three", "auto", [0, 1, 2]),
+        ("head-only", "auto", [0]),
+        ("head-only", "solved", [0, 1, 2]),
+        ("head-only", "drawn", [1, 2]),
+    ],
+)
+def test_on_pretrained_weights_the_head_is_solved_first_and_final_where_it_learns_alone(
+    digits_folder: Path, small_recipe: Recipe, tmp_path: Path, policy: str, start: str, epochs: list[int]
 ) -> None:
-    run = finetune.run(digits_folder, changed(small_recipe, freeze={"policy": policy}), tmp_path / "run").folder
-    assert pd.read_csv(run / "history.csv")["epoch"].tolist() == [0, 1, 2]
+    recipe, said = changed(small_recipe, freeze={"policy": policy}, head={"start": start}), list[str]()
+    run = finetune.run(digits_folder, recipe, tmp_path / "run", say=said.append).folder
+    assert pd.read_csv(run / "history.csv")["epoch"].tolist() == epochs
+    assert any("no gradient steps follow" in sentence for sentence in said) == (epochs == [0])
+    assert json.loads((run / "timings.json").read_text())["epochs"] == sum(epoch > 0 for epoch in epochs)
+    _, forecast = forecast_run(digits_folder, recipe)
+    assert forecast.epochs == (0 if epochs == [0] else 2)
 
 
 def test_features_share_a_scale_where_more_than_the_head_learns() -> None:
