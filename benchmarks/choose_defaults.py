@@ -1,45 +1,85 @@
 """Choose the defaults of training on inner splits of the training parts alone.
 
-    python -m benchmarks.choose_defaults --model NAME --weights FILE --try train.batch_size=8,16 -- DATA...
+python -m benchmarks.choose_defaults --data DATA --weights FILE --work WORK --results tries.jsonl \\
+    --try train.batch_size=8,16
 
-Images that any of the reported seeds (0 to 2) has in its test part are left out before anything is cut; the rest is
-cut anew with other seeds. So no image that a document's number speaks of is looked at when a default is chosen.
+Every combination of the values is run on every set and cut (`benchmarks/inner_splits.py`); what the results hold
+already is not run again. At the end the means, the best first, each with its difference to the first combination.
 """
 
-import argparse
 import itertools
-import statistics
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 
-from benchmarks.inner_splits import INNER_SEEDS, copy_inner_images, measure_balanced_accuracy
+import click
+
+from benchmarks.inner_splits import CUTS, inner_manifest, measure_balanced_accuracy
+from benchmarks.pairing import paired_difference
+from benchmarks.peers.sets import SETS
+from benchmarks.results import Record, append_result, is_recorded, read_results
 from recipes import parse_setting
 
+_PATH = click.Path(path_type=Path)
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="+", type=Path)
-    parser.add_argument("--model", default="tf_efficientnet_lite0")
-    parser.add_argument("--weights", default="embedded")
-    parser.add_argument("--try", dest="grids", action="append", default=[], metavar="KEY=A,B", help="values to compare")
-    given = parser.parse_args()
+
+@click.command()
+@click.option("--data", type=_PATH, required=True, help="Folder that holds the sets' folders.")
+@click.option("--sets", default=",".join(SETS), show_default=True)
+@click.option("--cut", "cuts", type=int, multiple=True, default=CUTS, show_default=True)
+@click.option("--model", default="tf_efficientnet_lite0", show_default=True)
+@click.option("--weights", default="embedded", show_default=True)
+@click.option("--try", "grids", multiple=True, required=True, metavar="KEY=A,B", help="Values to compare.")
+@click.option("--work", type=_PATH, required=True, help="Folder for the cuts.")
+@click.option("--results", type=_PATH, required=True, help="JSON lines; added to.")
+def main(
+    data: Path,
+    sets: str,
+    cuts: Sequence[int],
+    model: str,
+    weights: str,
+    grids: Sequence[str],
+    work: Path,
+    results: Path,
+) -> None:
+    """Compare values of recipe keys; each run adds a line."""
     axes = [
-        [f"{grid.partition('=')[0]}={value}" for value in grid.partition("=")[2].split(",")] for grid in given.grids
+        [f"{key}={value}" for value in values.split(",")] for key, _, values in (one.partition("=") for one in grids)
     ]
-    print("set,seed,setting,balanced_accuracy", flush=True)
-    totals: dict[str, list[float]] = {}
+    settings = [" ".join(chosen) for chosen in itertools.product(*axes)]
+    jobs: list[Record] = [
+        {"set": name, "cut": cut, "model": model, "setting": setting}
+        for name, cut, setting in itertools.product(sets.split(","), cuts, settings)
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        images = {data: copy_inner_images(data, Path(folder) / data.name) for data in given.data}
-        for data, seed in itertools.product(given.data, INNER_SEEDS):
-            for setting in itertools.product(*axes):
-                overrides = dict(parse_setting(text) for text in setting)
-                fixed = {"model.name": given.model, "model.weights": given.weights, "seed": seed}
-                value = measure_balanced_accuracy(images[data], None, fixed | overrides, Path(folder) / "run")
-                totals.setdefault(" ".join(setting), []).append(value)
-                print(f"{data.name},{seed},{' '.join(setting)},{value:.4f}", flush=True)
-    for name, values in sorted(totals.items(), key=lambda item: -statistics.mean(item[1])):
-        print(f"{statistics.mean(values):.4f}  {name}", file=sys.stderr)
+        for job in jobs:
+            if is_recorded(read_results(results), job):
+                continue
+            manifest = inner_manifest(data, job["set"], job["cut"], work)
+            overrides = dict(parse_setting(text) for text in job["setting"].split())
+            fixed = {"model.name": model, "model.weights": weights, "seed": job["cut"]}
+            value = measure_balanced_accuracy(manifest, None, fixed | overrides, Path(folder) / "run")
+            append_result(results, job | {"balanced_accuracy": value})
+            click.echo(f"{job['set']}, cut {job['cut']}, {job['setting']}: {value:.4f}", err=True)
+    held = read_results(results)
+    click.echo(summary([record for job in jobs for record in held if is_recorded([record], job)]), nl=False)
+
+
+def summary(records: Sequence[Record]) -> str:
+    """Mean balanced accuracy of each setting, by set and over all, and its paired difference to the first setting."""
+    settings = list(dict.fromkeys(record["setting"] for record in records))
+    sets = list(dict.fromkeys(record["set"] for record in records))
+    held = {(record["setting"], record["set"], record["cut"]): record["balanced_accuracy"] for record in records}
+    pairs = sorted({(name, cut) for _, name, cut in held})
+    rows = {setting: [held[setting, *pair] for pair in pairs] for setting in settings}
+    lines = ["| setting | " + " | ".join(sets) + " | mean | against the first |", "|---" * (len(sets) + 3) + "|"]
+    for setting in sorted(settings, key=lambda one: -mean(rows[one])):
+        of_sets = [mean(held[setting, name, cut] for name, cut in pairs if name == one) for one in sets]
+        difference = "" if setting == settings[0] else paired_difference(rows[setting], rows[settings[0]]).points
+        cells = [*(f"{value:.3f}" for value in of_sets), f"{mean(rows[setting]):.3f}", difference]
+        lines.append(f"| `{setting}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

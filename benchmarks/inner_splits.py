@@ -1,68 +1,39 @@
-"""Inner splits: what may be looked at when something is chosen, without any image that a reported number speaks of."""
+"""Inner splits: what may be looked at when something is chosen.
+
+The comparison with other tools (`benchmarks.peers`) cuts each set three times into training and test images. Here the
+training images of one of its cuts are cut once more, two thirds to one third, by group and class; the test images of
+that cut are not looked at.
+"""
 
 import csv
-import shutil
-from collections import Counter
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import finetune
-from data_tools import DatasetSettings, prepare_dataset
+from benchmarks.peers.cuts import prepare_cut
+from benchmarks.peers.tools.task import read_rows
 from recipes import load_recipe
 
-REPORTED_SEEDS = (0, 1, 2)
-INNER_SEEDS = (11, 12, 13)
-LEAST_IMAGES = 8
-"""Classes with fewer inner images are left out."""
-METADATA, GROUP = "metadata.csv", "group"
+CUTS = (0, 1, 2)
+HELD_OUT = 1 / 3
 
 
-@dataclass(frozen=True)
-class InnerImages:
-    """A folder of class folders, and what a recipe must say of it."""
-
-    folder: Path
-    overrides: dict[str, Any]
-
-
-def copy_inner_images(data: Path, target: Path, settings: DatasetSettings | None = None) -> InnerImages:
-    """Copy to `target` the images of `data` that are in the test part of no reported seed.
-
-    `settings` says how the reported runs cut `data`; its seed does not count. Groups are kept in a table beside the
-    class folders, so that inner cuts respect them too.
-    """
-    wanted = settings or DatasetSettings()
-    made = [prepare_dataset(data, replace(wanted, seed=seed)) for seed in REPORTED_SEEDS]
-    held_out = {str(path) for one in made for path in one.part("test")["path"]}
-    rows = made[0].table[made[0].table["status"] == "ok"].to_dict("records")
-    kept = [row for row in rows if row["path"] not in held_out]
-    sizes = Counter(row["label"] for row in kept)
-    kept = [row for row in kept if sizes[row["label"]] >= LEAST_IMAGES]
-    groups = {_copy(made[0].root / row["path"], target / row["label"]): row["group"] for row in kept}
-    if not any(groups.values()):
-        return InnerImages(target, {})
-    with (target / METADATA).open("w", newline="", encoding="utf-8") as file:
+def inner_manifest(data: Path, set_name: str, cut: int, work: Path) -> Path:
+    """The training images of a cut of `set_name`, with their groups, as a manifest below `work`."""
+    whole = prepare_cut(data, set_name, cut, work)
+    inner = whole.with_name(f"inner-{cut}.csv")
+    with inner.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", GROUP])
-        writer.writerows((path.relative_to(target).as_posix(), group) for path, group in groups.items())
-    return InnerImages(target, {"data.metadata": str(target / METADATA), "data.group": GROUP})
+        writer.writerow(["path", "label", "group"])
+        writer.writerows([row.path, row.label, row.group] for row in read_rows(whole) if row.split == "train")
+    return inner
 
 
-def _copy(file: Path, folder: Path) -> Path:
-    """Copy under its own name, or where that is taken under one that tells the folders it came from."""
-    folder.mkdir(parents=True, exist_ok=True)
-    place = folder / file.name
-    if place.exists():
-        place = folder / "-".join(file.parts[-3:])
-    shutil.copy(file, place)
-    return place
-
-
-def measure_balanced_accuracy(inner: InnerImages, recipe: str | None, overrides: dict[str, Any], out: Path) -> float:
+def measure_balanced_accuracy(manifest: Path, recipe: str | None, overrides: dict[str, Any], out: Path) -> float:
     """Balanced accuracy on the part held out inside, after a run of `recipe` into `out`, which is overwritten."""
-    result = finetune.run(inner.folder, load_recipe(recipe, inner.overrides | overrides), out, overwrite=True)
+    settings = {"data.test_fraction": HELD_OUT, **overrides}
+    result = finetune.run(manifest, load_recipe(recipe, settings), out, overwrite=True)
     value = result.evaluation.overall["balanced_accuracy"].value
     if value is None:
-        raise SystemExit(f"{inner.folder}: a class has no held-out image")
+        raise SystemExit(f"{manifest}: a class has no held-out image")
     return float(value)

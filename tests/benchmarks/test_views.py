@@ -1,19 +1,22 @@
 """Stored views against fresh ones: what may be looked at, the page, and the default that follows."""
 
+import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
 import click
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.inner_splits import LEAST_IMAGES, REPORTED_SEEDS, copy_inner_images
+from benchmarks.choose_defaults import summary
+from benchmarks.inner_splits import inner_manifest
 from benchmarks.pairing import Difference, paired_difference
+from benchmarks.peers.cuts import prepare_cut
+from benchmarks.peers.tools.task import read_rows
 from benchmarks.results import read_results
-from benchmarks.views import cut_settings, main
+from benchmarks.views import main
 from benchmarks.views_page import STORED, choose_views, document, stored_name
-from data_tools import DatasetSettings, prepare_dataset
 
 
 def records(values: dict[str, list[float]], **changes: Any) -> list[dict[str, Any]]:
@@ -29,37 +32,33 @@ def difference(value: float, high: float) -> Difference:
     return Difference(value, value - 0.01, high, 4)
 
 
-def test_inner_images_hold_none_that_a_reported_run_tests_on(three_digits: Path, tmp_path: Path) -> None:
-    settings = DatasetSettings(resplit=True, test_fraction=1 / 3)
-    inner = copy_inner_images(three_digits, tmp_path / "inner", settings)
-    held = {file.relative_to(inner.folder).as_posix() for file in inner.folder.glob("*/*.png")}
-    for seed in REPORTED_SEEDS:
-        made = prepare_dataset(three_digits, DatasetSettings(resplit=True, test_fraction=1 / 3, seed=seed))
-        assert held.isdisjoint(made.part("test")["path"])
-    assert 0.2 * 120 < len(held) < 0.45 * 120
-    assert inner.overrides == {}
+@pytest.fixture
+def two_labels(three_digits: Path, tmp_path: Path) -> Path:
+    """Digits in the place of a set of the comparison."""
+    for digit, label in (("0", "no"), ("8", "yes")):
+        shutil.copytree(three_digits / digit, tmp_path / "data" / "brain_mri_yesno" / label)
+    return tmp_path / "data"
 
 
-def test_groups_go_along_and_small_classes_stay_behind(three_digits: Path, tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    files = sorted(three_digits.glob("*/*.png"))
-    kept = [file for file in files if file.parent.name != "8"] + [file for file in files if file.parent.name == "8"][:9]
-    for file in kept:
-        target = source / file.parent.name / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.read_bytes())
-    pairs = pd.DataFrame({"path": [f"{file.parent.name}/{file.name}" for file in kept]})
-    pairs.assign(pair=[f"pair{number // 2}" for number in range(len(kept))]).to_csv(
-        source / "metadata.csv", index=False
-    )
-    inner = copy_inner_images(source, tmp_path / "inner", cut_settings(source, "pair"))
-    labels = {folder.name for folder in inner.folder.iterdir() if folder.is_dir()}
-    assert labels == {"0", "1"}
-    made = prepare_dataset(inner.folder, DatasetSettings(metadata=inner.folder / "metadata.csv", group="group"))
-    assert made.table["group"].str.startswith("pair").all()
-    assert made.table["group"].value_counts().max() == 2
-    assert made.leakage() == {"duplicates_across_splits": 0, "groups_across_splits": 0}
-    assert made.table["label"].value_counts().min() >= LEAST_IMAGES
+def test_inner_images_are_the_training_images_of_a_cut_with_their_groups(two_labels: Path, tmp_path: Path) -> None:
+    with inner_manifest(two_labels, "brain_mri_yesno", 1, tmp_path / "work").open(newline="") as file:
+        inner = {(row["path"], row["label"], row["group"]) for row in csv.DictReader(file)}
+    whole = read_rows(prepare_cut(two_labels, "brain_mri_yesno", 1, tmp_path / "work"))
+    assert inner == {(row.path, row.label, row.group) for row in whole if row.split == "train"}
+    assert {path for path, _, _ in inner}.isdisjoint(row.path for row in whole if row.split == "test")
+    assert 0.6 * len(whole) < len(inner) < 0.7 * len(whole)
+
+
+def test_a_summary_ranks_settings_and_pairs_each_with_the_first() -> None:
+    values = {"a=1": [0.7, 0.8, 0.9, 0.6], "a=2": [0.8, 0.9, 1.0, 0.7]}
+    made = [
+        {"set": f"set{number // 2}", "cut": number % 2, "setting": name, "balanced_accuracy": value}
+        for name, held in values.items()
+        for number, value in enumerate(held)
+    ]
+    first, second = summary(made).splitlines()[2:]
+    assert first == "| `a=2` | 0.850 | 0.850 | 0.850 | +10.0 (+10.0 to +10.0) |"
+    assert second == "| `a=1` | 0.750 | 0.750 | 0.750 |  |"
 
 
 def test_a_paired_difference_has_student_s_interval() -> None:
@@ -98,11 +97,12 @@ def test_results_of_two_models_or_without_a_whole_pair_are_refused() -> None:
 
 @pytest.mark.slow
 def test_a_tiny_comparison_is_built_up_in_pieces(
-    three_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    two_labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TAILTUNE_CACHE", str(tmp_path / "store"))
     results = tmp_path / "views.jsonl"
-    common = [str(three_digits), "--cut", "11", "--results", str(results)]
+    common = ["--data", str(two_labels), "--sets", "brain_mri_yesno", "--cut", "1", "--results", str(results)]
+    common += ["--work", str(tmp_path / "work")]
     for setting in ("model.image_size=32", "train.epochs=1", "data.workers=0"):
         common += ["--set", setting]
     one = CliRunner().invoke(main, ["run", *common, "--setting", "stored 2"])
@@ -116,4 +116,4 @@ def test_a_tiny_comparison_is_built_up_in_pieces(
     assert [record["timings"]["views"] for record in held if record["setting"] == "stored 8"] == [8]
     page = CliRunner().invoke(main, ["table", str(results), "--out", str(tmp_path / "views.md")])
     assert page.exit_code == 0, page.output
-    assert "| digits |" in (tmp_path / "views.md").read_text()
+    assert "| brain_mri_yesno |" in (tmp_path / "views.md").read_text()
