@@ -201,7 +201,7 @@ def test_a_parameter_that_is_averaged_or_clipped_is_one_that_learns() -> None:
     average = WeightAverage(model, 0.5)
     assert average.values.keys() == lock.plan.trainable_parameters
     train_step(model, torch.optim.SGD(lock.parameters(), lr=0.1))
-    average.update()
+    average.update(0)
     name = "fc.weight"
     raw = model.get_parameter(name).detach().clone()
     assert not torch.equal(average.values[name], raw)
