@@ -1,13 +1,12 @@
-"""Choose the defaults of training on inner splits of the training parts alone.
+"""Each default against alternatives, one at a time, on inner splits of the training parts alone.
 
 python -m benchmarks.choose_defaults --data DATA --weights FILE --work WORK --results tries.jsonl \\
-    --try train.batch_size=8,16
+    --try train.batch_size=16 --try "train.batch_size=16 train.learning_rate=6e-4"
 
-Every combination of the values is run on every set and cut (`benchmarks/inner_splits.py`); what the results hold
-already is not run again. At the end the means, the best first, each with its difference to the first combination.
+The default recipe, and the recipe with each change, are run on every set and cut (`benchmarks/inner_splits.py`); what
+the results hold already is not run again. At the end a table of means, each change with its paired difference.
 """
 
-import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from benchmarks.peers.sets import SETS
 from benchmarks.results import Record, append_result, is_recorded, read_results
 from recipes import parse_setting
 
+DEFAULT = "as it is"
 _PATH = click.Path(path_type=Path)
 
 
@@ -30,7 +30,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--cut", "cuts", type=int, multiple=True, default=CUTS, show_default=True)
 @click.option("--model", default="tf_efficientnet_lite0", show_default=True)
 @click.option("--weights", default="embedded", show_default=True)
-@click.option("--try", "grids", multiple=True, required=True, metavar="KEY=A,B", help="Values to compare.")
+@click.option(
+    "--try", "changes", multiple=True, metavar="KEY=VALUE...", help="A change of the recipe; may be repeated."
+)
 @click.option("--work", type=_PATH, required=True, help="Folder for the cuts.")
 @click.option("--results", type=_PATH, required=True, help="JSON lines; added to.")
 def main(
@@ -39,25 +41,24 @@ def main(
     cuts: Sequence[int],
     model: str,
     weights: str,
-    grids: Sequence[str],
+    changes: Sequence[str],
     work: Path,
     results: Path,
 ) -> None:
-    """Compare values of recipe keys; each run adds a line."""
-    axes = [
-        [f"{key}={value}" for value in values.split(",")] for key, _, values in (one.partition("=") for one in grids)
-    ]
-    settings = [" ".join(chosen) for chosen in itertools.product(*axes)]
+    """Compare the default recipe with changes of it; each run adds a line."""
     jobs: list[Record] = [
         {"set": name, "cut": cut, "model": model, "setting": setting}
-        for name, cut, setting in itertools.product(sets.split(","), cuts, settings)
+        for cut in cuts
+        for name in sets.split(",")
+        for setting in (DEFAULT, *changes)
     ]
     with tempfile.TemporaryDirectory() as folder:
         for job in jobs:
             if is_recorded(read_results(results), job):
                 continue
             manifest = inner_manifest(data, job["set"], job["cut"], work)
-            overrides = dict(parse_setting(text) for text in job["setting"].split())
+            words = [] if job["setting"] == DEFAULT else job["setting"].split()
+            overrides = dict(parse_setting(text) for text in words)
             fixed = {"model.name": model, "model.weights": weights, "seed": job["cut"]}
             value = measure_balanced_accuracy(manifest, None, fixed | overrides, Path(folder) / "run")
             append_result(results, job | {"balanced_accuracy": value})
@@ -67,16 +68,16 @@ def main(
 
 
 def summary(records: Sequence[Record]) -> str:
-    """Mean balanced accuracy of each setting, by set and over all, and its paired difference to the first setting."""
+    """Mean balanced accuracy of each setting, by set and over all, and its paired difference to the default."""
     settings = list(dict.fromkeys(record["setting"] for record in records))
     sets = list(dict.fromkeys(record["set"] for record in records))
     held = {(record["setting"], record["set"], record["cut"]): record["balanced_accuracy"] for record in records}
     pairs = sorted({(name, cut) for _, name, cut in held})
     rows = {setting: [held[setting, *pair] for pair in pairs] for setting in settings}
-    lines = ["| setting | " + " | ".join(sets) + " | mean | against the first |", "|---" * (len(sets) + 3) + "|"]
+    lines = ["| setting | " + " | ".join(sets) + " | mean | against the default |", "|---" * (len(sets) + 3) + "|"]
     for setting in sorted(settings, key=lambda one: -mean(rows[one])):
         of_sets = [mean(held[setting, name, cut] for name, cut in pairs if name == one) for one in sets]
-        difference = "" if setting == settings[0] else paired_difference(rows[setting], rows[settings[0]]).points
+        difference = "" if setting == DEFAULT else paired_difference(rows[setting], rows[DEFAULT]).points
         cells = [*(f"{value:.3f}" for value in of_sets), f"{mean(rows[setting]):.3f}", difference]
         lines.append(f"| `{setting}` | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
