@@ -145,7 +145,7 @@ class AugmentSettings(Settings):
 
     preset: Literal["none", "light", "standard"] = "standard"
     """none: as in evaluation; light: mild crops and flips; standard: stronger ones, and mild colours."""
-    views: int = Field(default=3, ge=1, le=64)
+    views: int = Field(default=4, ge=1, le=64)
     """Views kept of each training image: the one of evaluation, and seeded variants."""
 
 

@@ -82,7 +82,7 @@ def _times(results: Sequence[Result]) -> list[str]:
         "## Time to the best peer's final accuracy\n",
         "The best fine-tuning peer is the one with the highest mean balanced accuracy on the set. Seconds are medians "
         "over the cuts. A finished tailtune run, with fixed settings, is compared with the peer's whole run: the "
-        "default recipe, and `--freeze head-only`. Ratio: tailtune's seconds over the peer's; net: start-up deducted "
+        "default recipe, and `--recipe head-only`. Ratio: tailtune's seconds over the peer's; net: start-up deducted "
         "on both sides.\n",
         *(line for rows in parts for line in _times_of(rows)),
         *_command_list(Job(row.set, tool, 0) for rows in parts for row in rows for tool in (row.own, row.peer)),
@@ -156,7 +156,7 @@ def _accuracies(results: Sequence[Result]) -> list[str]:
     if ratios:
         told = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
         lines.append(
-            f"Wall time of `--freeze head-only` over the script's, medians over the cuts: {told}; "
+            f"Wall time of `--recipe head-only` over the script's, medians over the cuts: {told}; "
             f"median {statistics.median(ratios.values()):.2f}.\n"
         )
     return lines
@@ -241,7 +241,7 @@ def _settings(results: Sequence[Result]) -> list[str]:
             told = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in runs[0].settings.items())
             lines.append(f"- {tool}: {told}; epochs: {runs[0].epochs}.")
         elif runs:
-            changed = " with `--freeze head-only`" if tool != TAILTUNE else ""
+            changed = " with `--recipe head-only`" if tool != TAILTUNE else ""
             lines.append(f"- {tool}: the default recipe{changed}.")
     versions = {name: number for one in results for name, number in one.versions.items()}
     return [*lines, "", f"Versions: {json.dumps(versions, sort_keys=True)[1:-1].replace(chr(34), '')}.", ""]

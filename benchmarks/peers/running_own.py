@@ -20,7 +20,7 @@ def own_command(job: Job, manifest: Path, weights: str, out: Path) -> list[str]:
     command = ["-m", "finetune", "run", str(manifest.resolve()), "--model", job.variant.model, "--weights", weights]
     command += ["--seed", str(job.seed), "--out", str(out.resolve())]
     if job.tool == HEAD_ONLY:
-        command += ["--freeze", "head-only"]
+        command += ["--recipe", "head-only"]
     if job.variant.policy:
         command += ["--freeze", job.variant.policy, "--epochs", str(SAME_EPOCHS), "--batch-size", str(SAME_BATCH)]
         stepping = ("head.start=solved",) if job.variant.policy == "head-only" else ()  # else no steps follow
