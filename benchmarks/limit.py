@@ -5,8 +5,8 @@ python -m benchmarks.limit DATA --run RUN                          measures a ru
 
 Bare work is measured in this process on a sample of the run's images and scaled to its counts: each image decoded
 once, with as many processes as the run had; the trunk on each stored view, or each epoch where the run had fresh
-ones; the tail forward, backward and stepped on each training image and epoch, and forward on each scored image. The
-limit is the sum of these. It holds no pipeline: what bare augmentation costs is told beside it.
+ones; the tail forward, backward and stepped on each training image and epoch, and forward on each scored image and on
+each view that a head was solved on first. The limit is the sum of these. It holds no pipeline: what bare augmentation costs is told beside it.
 
 `total` in timings.json begins after the imports of the command. What of it is start-up is measured here, in the same
 order: weights read, network cut, image library loaded. Measure on a machine that does nothing else.
@@ -41,16 +41,22 @@ class RunRecord:
     table: pd.DataFrame
     timings: dict[str, float]
     environment: dict[str, Any]
+    is_solved: bool
+    """Whether the head was solved before the first step."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How often a run does what; `looks` are views of a training image that go through the trunk."""
+    """How often a run does what; `looks` are views of a training image that go through the trunk.
+
+    `solved` are views of training images that the head was solved on, in all.
+    """
 
     train: int
     val: int
     test: int
     looks: int
+    solved: int
     epochs: int
     decoders: int
 
@@ -101,12 +107,15 @@ def read_run(folder: Path) -> RunRecord:
         timings = json.loads((folder / "timings.json").read_text())
         environment = json.loads((folder / "environment.json").read_text())
         table = pd.read_csv(folder / "dataset.csv", dtype=str, keep_default_na=False)
+        epochs = pd.read_csv(folder / "history.csv")["epoch"]
     except OSError as error:
         raise click.ClickException(f"{folder} holds no finished run ({error}); finish it with --resume") from error
     recipe = load_recipe(str(folder / "recipe.yaml"), {})
     if len(list_phases(recipe)) > 1 or environment["device"] != "cpu":
         raise click.ClickException(f"{folder}: runs of one phase on a CPU are measured; choose such a recipe")
-    return RunRecord(recipe, Path(environment["data"]), table[table["status"] == "ok"], timings, environment)
+    return RunRecord(
+        recipe, Path(environment["data"]), table[table["status"] == "ok"], timings, environment, 0 in set(epochs)
+    )
 
 
 def draw_sample(record: RunRecord, size: int) -> Sample:
@@ -123,11 +132,13 @@ def count_work(record: RunRecord, bare: BareSeconds) -> Counts:
     recipe, sizes = record.recipe, record.table["split"].value_counts()
     epochs = int(record.timings["epochs"])
     views = recipe.augment.views if recipe.augment.preset != "none" else 1
+    train = int(sizes.get("train", 0))
     return Counts(
-        train=int(sizes.get("train", 0)),
+        train=train,
         val=int(sizes.get("val", 0)),
         test=int(sizes.get("test", 0)),
         looks=views if recipe.cache.mode == "stored" else epochs,
+        solved=train * views if record.is_solved else 0,
         epochs=epochs,
         decoders=max(1, int(record.environment["workers"])),
     )
@@ -139,7 +150,8 @@ def bare_parts(counts: Counts, bare: BareSeconds) -> dict[str, float]:
     return {
         "decode": bare.decode * (counts.train + held_out) / counts.decoders,
         "trunk": bare.trunk * views + bare.plain_trunk * held_out,
-        "tail": counts.epochs * (bare.step * counts.train + bare.score * counts.val),
+        "tail": counts.epochs * (bare.step * counts.train + bare.score * counts.val)
+        + bare.score * (counts.solved + (counts.val if counts.solved else 0)),
         "evaluate": bare.score * held_out,
     }
 

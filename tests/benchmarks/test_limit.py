@@ -19,11 +19,12 @@ BARE = BareSeconds(
 TIMINGS = {"decode": 1.0, "trunk": 1.0, "tail": 1.0, "evaluate": 1.0, "report": 1.0, "total": 100.0, "epochs": 3}
 
 
-def make_record(overrides: dict[str, Any], total: float = 100.0) -> RunRecord:
+def make_record(overrides: dict[str, Any], total: float = 100.0, *, is_solved: bool = False) -> RunRecord:
     splits = ["train"] * 100 + ["val"] * 20 + ["test"] * 30
     table = pd.DataFrame({"path": [f"{n:03d}.png" for n in range(150)], "label": ["a", "b"] * 75, "split": splits})
     recipe = load_recipe(None, {"augment.views": 2, **overrides})
-    return RunRecord(recipe, Path("root"), table, {**TIMINGS, "total": total}, {"workers": 2, "threads": 1})
+    timings = {**TIMINGS, "total": total}
+    return RunRecord(recipe, Path("root"), table, timings, {"workers": 2, "threads": 1}, is_solved)
 
 
 def test_stored_views_cost_the_trunk_once_and_every_image_is_decoded_once() -> None:
@@ -37,6 +38,12 @@ def test_stored_views_cost_the_trunk_once_and_every_image_is_decoded_once() -> N
             "evaluate": 50 * 0.01,
         }
     )
+
+
+def test_a_solved_head_costs_the_tail_on_every_view_and_one_judgement() -> None:
+    plain, solved = (make_record({"cache.mode": "stored"}, is_solved=held) for held in (False, True))
+    tails = [bare_parts(count_work(record, BARE), BARE)["tail"] for record in (plain, solved)]
+    assert tails[1] - tails[0] == pytest.approx((100 * 2 + 20) * 0.01)
 
 
 def test_fresh_views_cost_the_trunk_in_every_epoch_and_plain_images_have_one_view() -> None:
@@ -69,7 +76,7 @@ def test_every_part_of_a_real_network_is_measured(three_digits: Path, policy: st
     recipe = load_recipe(None, {**overrides, "freeze.policy": policy})
     files = sorted(three_digits.glob("*/*.png"))[:17]
     table = pd.DataFrame({"path": [str(file) for file in files], "label": "0", "split": "train"})
-    bare = measure_bare(draw_sample(RunRecord(recipe, Path(), table, {}, {}), 17), recipe, repeats=2)
+    bare = measure_bare(draw_sample(RunRecord(recipe, Path(), table, {}, {}, is_solved=True), 17), recipe, repeats=2)
     measured = (bare.start_up, bare.decode, bare.augment, bare.fit, bare.step, bare.score)
     assert min(measured) > 0
     has_trunk = policy == "first-three"
