@@ -6,7 +6,8 @@ python -m benchmarks.limit DATA --run RUN                          measures a ru
 Bare work is measured in this process on a sample of the run's images and scaled to its counts: each image decoded
 once, with as many processes as the run had; the trunk on each stored view, or each epoch where the run had fresh
 ones; the tail forward, backward and stepped on each training image and epoch, and forward on each scored image and on
-each view that a head was solved on first. The limit is the sum of these. It holds no pipeline: what bare augmentation costs is told beside it.
+each view that a head was solved on first. The limit is the sum of these. It holds no pipeline: what bare augmentation
+costs is told beside it.
 
 `total` in timings.json begins after the imports of the command. What of it is start-up is measured here, in the same
 order: weights read, network cut, image library loaded. Measure on a machine that does nothing else.
