@@ -88,7 +88,7 @@ def measure(data: Path, model: str, options: Sequence[str], work: Path) -> Recor
             "cpu_seconds": run.cpu_seconds,
             "peak_anonymous_bytes": run.peak_anonymous_bytes,
             "store_bytes": folder_bytes(store),
-            "forecast_store_bytes": forecast["store"]["bytes"],
+            "forecast_store_bytes": forecast["store"]["bytes"] + forecast["pixels"]["bytes"],
             "forecast_seconds": forecast["seconds"]["total"],
             "timings": json.loads((out / "timings.json").read_text()),
         }

@@ -37,6 +37,12 @@ class Keeping:
         told = json.loads(kept.tobytes())
         return Probe(**{**told, "remarks": tuple(told["remarks"])})
 
+    def kept_bytes(self, digest: str, suffix: str) -> int:
+        """Bytes of all that is kept of a file."""
+        shelves = (whole_geometry(), *self.geometries)
+        pixels = sum(self.store.size(shelf, digest) for shelf in shelves)
+        return pixels + self.store.size(_probe_shelf(), _probe_name(digest, suffix))
+
     def keep(self, probe: Probe, suffix: str, pixels: Pixels) -> None:
         """Keep the pixels of a file that was just decoded; and its probe last, so that whose probe is kept is whole."""
         is_whole = any(min(pixels.shape[:2]) <= geometry.leaves for geometry in self.geometries)

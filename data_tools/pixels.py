@@ -90,6 +90,13 @@ class PixelStore:
             self._touch(shelf, name, status.st_mtime)
         return array
 
+    def size(self, shelf: Shelf, name: str) -> int:
+        """Bytes of a kept array on disk; 0 where there is none."""
+        try:
+            return self._path(shelf, name).stat().st_size
+        except OSError:
+            return 0
+
     def touch(self, shelf: Shelf, name: str) -> None:
         """Note that an array will be used, if it is there."""
         with suppress(OSError):

@@ -103,7 +103,7 @@ def show_forecast(console: Console, forecast: "Forecast") -> None:
         table.add_row(name, meanings[name], f"{seconds:.1f}")
     table.add_row("total", "without the report", f"{forecast.total_seconds:.1f}")
     console.print(table)
-    lines = [f"Feature store: {forecast.store_bytes:,} bytes."]
+    lines = [f"Feature store: {forecast.store_bytes:,} bytes; decoded pixels: {forecast.pixel_bytes:,} bytes."]
     if forecast.patience is not None and forecast.epochs:
         lines.append(f"Early stopping (patience {forecast.patience}) may end the tail sooner.")
     if forecast.memory_bytes is not None:

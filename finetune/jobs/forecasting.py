@@ -47,7 +47,9 @@ class Forecast:
     `seconds` has the names of timings.json, and `scan` (images read, network loaded and cut: as
     measured just now) and, where norm statistics are estimated, `adapt`. The tail's are for every
     epoch that the recipe allows. `store` has one row for each part that is stored, `bytes` are
-    those of its arrays. `calibration_seconds` were spent on finding out.
+    those of its arrays; `pixel_bytes` those of the decoded pixels, which lie there already (a
+    run may add those of small images in the sizes of its views).
+    `calibration_seconds` were spent on finding out.
     """
 
     images: dict[str, int]
@@ -55,6 +57,7 @@ class Forecast:
     patience: int | None
     seconds: dict[str, float]
     store: tuple[dict[str, Any], ...]
+    pixel_bytes: int
     memory_bytes: int | None
     memory_method: str
     calibration_seconds: float
@@ -83,6 +86,7 @@ class Forecast:
             "seconds": {**self.seconds, "total": self.total_seconds},
             "tail_epoch_seconds": self.tail_epoch_seconds,
             "store": {"bytes": self.store_bytes, "parts": list(self.store)},
+            "pixels": {"bytes": self.pixel_bytes},
             "memory": {"bytes": self.memory_bytes, "method": self.memory_method},
             "calibration_seconds": self.calibration_seconds,
         }
@@ -112,6 +116,7 @@ def forecast_run(
         patience=recipe.train.patience,
         seconds=seconds,
         store=store,
+        pixel_bytes=_pixel_bytes(made),
         memory_bytes=None if peak is None else peak + mapped,
         memory_method=_MEMORY_METHOD,
         calibration_seconds=perf_counter() - started - scan,
@@ -209,6 +214,12 @@ class _Trial:
             for name in sorted(_frozen_names(plan))
         }
         return hashlib.sha256(repr(moved).encode()).hexdigest()
+
+
+def _pixel_bytes(made: Preview) -> int:
+    usable = made.dataset.table[made.dataset.table["status"] == "ok"]
+    files = {(digest, Path(path).suffix) for digest, path in zip(usable["sha256"], usable["path"], strict=True)}
+    return sum(made.keeping.kept_bytes(*file) for file in files)
 
 
 def _frozen_names(plan: FreezePlan) -> Iterable[str]:
