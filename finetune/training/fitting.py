@@ -219,12 +219,11 @@ class TailFitter:
         lent: AbstractContextManager[None] = self.average.applied() if self.average else nullcontext()
         with lent:
             judged = validate(tail, data.val)
-            is_kept, is_best = state.kept.judge(epoch, judged)
-            if is_kept:
+            if judged.loss < state.kept.least or judged.accuracy > state.peak:
+                state.last_gain = epoch
+            if state.kept.judge(epoch, judged):
                 state.kept.epoch, state.kept.state = epoch, self._learned()
-        if is_best or judged.loss < state.least_loss:
-            state.last_gain = epoch
-        state.least_loss = min(state.least_loss, judged.loss)
+        state.peak = max(state.peak, judged.accuracy)
         return judged
 
     def _has_stalled(self, phase: Phase, epoch: int, data: TailData) -> bool:

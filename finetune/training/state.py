@@ -13,7 +13,7 @@ from finetune.training.selection import Kept
 
 Row = tuple[int, int, float, float, float, float, float]
 """One epoch: the columns of history.csv."""
-_KEPT = ("epoch", "peak", "error", "floor")
+_KEPT = ("epoch", "least", "error", "ceiling")
 
 
 @dataclass
@@ -33,7 +33,8 @@ class TrainingState:
     position: Position = field(default_factory=Position)
     kept: Kept = field(default_factory=Kept)
     rows: list[Row] = field(default_factory=list)
-    least_loss: float = math.inf
+    peak: float = -1.0
+    """The best balanced accuracy on validation so far."""
     last_gain: int = 0
     has_begun: bool = False
     is_over: bool = False
@@ -58,9 +59,9 @@ def pack(
         "epoch": state.position.epoch,
         "batches": state.position.batches,
         "losses": state.position.losses,
-        "kept": {name: getattr(state.kept, name) for name in _KEPT},
+        "kept": {name: _finite(getattr(state.kept, name)) for name in _KEPT},
         "rows": [[_finite(value) for value in row] for row in state.rows],
-        "least_loss": _finite(state.least_loss),
+        "peak": state.peak,
         "last_gain": state.last_gain,
         "has_begun": state.has_begun,
         "is_over": state.is_over,
@@ -78,9 +79,9 @@ def unpack(
         position=Position(
             content["epoch"], content["batches"], list(content["losses"]), checkpoint.tensors.get("random")
         ),
-        kept=Kept(**content["kept"], state=_below("kept", checkpoint.tensors)),
+        kept=_kept(content["kept"], _below("kept", checkpoint.tensors)),
         rows=[_row(row) for row in content["rows"]],
-        least_loss=math.inf if content["least_loss"] is None else content["least_loss"],
+        peak=content["peak"],
         last_gain=content["last_gain"],
         has_begun=content.get("has_begun", True),
         is_over=content["is_over"],
@@ -123,6 +124,11 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _finite(value: float) -> float | None:
     """JSON has no NaN and no infinity."""
     return value if math.isfinite(value) else None
+
+
+def _kept(held: dict[str, Any], state: dict[str, Tensor]) -> Kept:
+    least, ceiling = (math.inf if held[name] is None else held[name] for name in ("least", "ceiling"))
+    return Kept(held["epoch"], least, held["error"], ceiling, state)
 
 
 def _row(held: list[Any]) -> Row:

@@ -45,10 +45,10 @@ def test_patience_ends_the_last_phase_and_the_latest_of_the_best_epochs_is_kept(
     history = run.finish()
     assert len(history) < 200
     assert len(saved) == len(history)
-    kept, accuracy = run.state.kept, history["val_balanced_accuracy"]
-    assert kept.peak == accuracy.max()
-    assert accuracy[kept.epoch - 1] >= kept.peak - kept.error
-    assert not (accuracy[kept.epoch :] >= kept.peak - kept.error).any()
+    kept, loss = run.state.kept, history["val_loss"]
+    assert kept.least == loss.min()
+    assert loss[kept.epoch - 1] <= kept.least + kept.error
+    assert not (loss[kept.epoch :] <= kept.least + kept.error).any()
     assert all(
         torch.equal(dict(model.named_parameters())[name], kept.state[name]) for name in lock.plan.trainable_parameters
     )
