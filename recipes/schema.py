@@ -156,7 +156,7 @@ class TrainSettings(Settings):
     """Passes over the training images, at most."""
     batch_size: int = Field(default=8, ge=1, le=65_536)
     """Images in one gradient step."""
-    learning_rate: float = Field(default=3e-4, gt=0, le=10)
+    learning_rate: float = Field(default=6e-4, gt=0, le=10)
     """Peak of the schedule (linear warm-up, then cosine)."""
     head_factor: float | None = Field(default=None, gt=0, le=1000)
     """How many times faster the new head learns than the pretrained layers; null = 1 if solved first, 10 if drawn."""

@@ -3,20 +3,19 @@
 import math
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # scikit-learn takes a second to import, and `finetune plan` needs no head
-    from sklearn.linear_model import LogisticRegression
-
-Matrix = NDArray[np.float32]
+from finetune.training.softmax import Matrix, SoftmaxRegression
 
 STRENGTHS = tuple(float(10**exponent) for exponent in (-3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0))
 """Inverse strengths of the penalty that are tried, for features of unit variance."""
 _FALLBACK = 10**-1.5
 _FOLDS = 5
+_PATIENCE = 2
+"""Strengths without a lower loss after which no weaker penalty is tried."""
 _RANK_TOLERANCE = 1e-5
 
 
@@ -64,7 +63,8 @@ def solve_probe(data: ProbeData, seed: int) -> Probe:
     axes = _principal_axes(standard.reshape(images * views, width))
     rotated = standard @ axes  # (images, views, rank)
     strength, folds, loss = _choose_strength(rotated, data, seed)
-    model = _fit(rotated, data.targets, strength, _regression(tolerance=1e-5))
+    model = _regression(rotated, data.targets)
+    model.fit(strength, tolerance=1e-5)
     coefficients, intercept = _as_classes(model, data.classes)
     weight = (coefficients @ axes.T) / scale
     return Probe(weight.astype(np.float32), (intercept - weight @ center).astype(np.float32), strength, folds, loss)
@@ -95,29 +95,48 @@ def _principal_axes(rows: Matrix) -> Matrix:
 def _choose_strength(rotated: Matrix, data: ProbeData, seed: int) -> tuple[float, int, float]:
     """The strength with the least log loss out of fold, every class weighing the same; the folds; that loss.
 
+    With `blocks`, where gradient steps follow, the strongest penalty within one standard error of
+    that: small weights pass small steps of the layers below on as small ones.
+
     An image is judged where some of its class are left inside: a class that lies in one group says
     nothing about the strength, and keeps nobody else from saying it.
     """
-    targets, folds = data.targets, _make_folds(data, seed)
-    losses, judged = np.zeros((len(STRENGTHS), len(targets))), np.zeros(len(targets), dtype=bool)
-    for inside, outside in folds:
-        present = np.unique(targets[inside])
-        outside = outside[np.isin(targets[outside], present)]
-        if len(present) < 2 or not len(outside):
-            continue
-        model = _regression(tolerance=1e-3)
-        for number, strength in enumerate(STRENGTHS):
-            _fit(rotated[inside], targets[inside], strength, model)
-            with np.errstate(divide="ignore"):  # a class may be ruled out to the last bit
-                scores = model.predict_log_proba(rotated[outside, 0])
-            place = np.searchsorted(model.classes_, targets[outside])
-            losses[number, outside] = -np.maximum(scores[np.arange(len(outside)), place], -50)
-        judged[outside] = True
-    if not judged.any():
+    targets, losses, error = data.targets, list[float](), 0.0
+    folds = [_Fold(rotated, targets, *places) for places in _make_folds(data, seed)]
+    judged = [fold for fold in folds if fold.is_judged]
+    if not judged:
         return _FALLBACK, 0, math.nan
-    weights = judged / np.bincount(targets[judged], minlength=data.classes).clip(1)[targets]
-    means = losses @ weights / weights.sum()
-    return STRENGTHS[int(means.argmin())], len(folds), float(means.min())
+    outside = np.concatenate([fold.outside for fold in judged])
+    weights = 1 / np.bincount(targets[outside])[targets[outside]]
+    for strength in STRENGTHS:
+        of_images = np.concatenate([fold.losses(strength) for fold in judged])
+        losses.append(float(np.average(of_images, weights=weights)))
+        if losses[-1] == min(losses):
+            error = float(np.sqrt(np.square(weights * (of_images - losses[-1])).sum()) / weights.sum())
+        if len(losses) - 1 - int(np.argmin(losses)) == _PATIENCE:
+            break  # weaker penalties cost the most steps, and would lose again
+    enough = min(losses) + (error if data.blocks else 0.0)
+    return next(one for one, loss in zip(STRENGTHS, losses, strict=False) if loss <= enough), len(folds), min(losses)
+
+
+class _Fold:
+    """One part of the images to fit on, `inside`, and one to judge, `outside`; each fit begins where the last ended."""
+
+    def __init__(
+        self, rotated: Matrix, targets: NDArray[np.int64], inside: NDArray[Any], outside: NDArray[Any]
+    ) -> None:
+        self.model = _regression(rotated[inside], targets[inside])
+        self.outside = outside[np.isin(targets[outside], self.model.present)]
+        self.is_judged = len(self.model.present) > 1 and len(self.outside) > 0
+        self._rows = rotated[self.outside, 0]
+        self._places = np.searchsorted(self.model.present, targets[self.outside])
+
+    def losses(self, strength: float) -> NDArray[np.float64]:
+        """Log loss of each image outside."""
+        self.model.fit(strength, tolerance=3e-4)
+        scores = self.model.log_scores(self._rows)[np.arange(len(self._rows)), self._places]
+        losses: NDArray[np.float64] = -np.maximum(scores, -50)
+        return losses
 
 
 def _make_folds(data: ProbeData, seed: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
@@ -134,39 +153,19 @@ def _make_folds(data: ProbeData, seed: int) -> list[tuple[NDArray[Any], NDArray[
         return list(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(targets, targets, groups))
 
 
-def _regression(tolerance: float) -> "LogisticRegression":
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(class_weight="balanced", max_iter=300, tol=tolerance, warm_start=True)
-
-
-def _fit(
-    rotated: Matrix, targets: NDArray[np.int64], strength: float, model: "LogisticRegression"
-) -> "LogisticRegression":
-    """Fit `model` to every view, from where it stands; the views of an image share its weight."""
-    from sklearn.exceptions import ConvergenceWarning
-
+def _regression(rotated: Matrix, targets: NDArray[np.int64]) -> SoftmaxRegression:
+    """Over every view; the views of an image share its weight, and every class weighs the same."""
     images, views, rank = rotated.shape
-    model.set_params(C=strength)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # nearly separable at weak penalties: good enough
-        model.fit(
-            rotated.reshape(images * views, rank),
-            np.repeat(targets, views),
-            sample_weight=np.full(images * views, 1 / views),
-        )
-    return model
+    counts = np.bincount(targets)
+    balanced = images / (np.count_nonzero(counts) * counts[targets])
+    return SoftmaxRegression(
+        rotated.reshape(images * views, rank), np.repeat(targets, views), np.repeat(balanced / views, views)
+    )
 
 
-def _as_classes(model: "LogisticRegression", classes: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _as_classes(model: SoftmaxRegression, classes: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """Coefficients (classes, rank) and intercepts; a class without images is never answered."""
-    coefficients, intercepts = model.coef_, model.intercept_
-    if len(model.classes_) == 2:
-        coefficients, intercepts = (
-            np.concatenate([-coefficients, coefficients]) / 2,
-            np.concatenate([-intercepts, intercepts]) / 2,
-        )
-    weight = np.zeros((classes, coefficients.shape[1]))
-    bias = np.full(classes, float(intercepts.min()) - 10)
-    weight[model.classes_], bias[model.classes_] = coefficients, intercepts
+    weight = np.zeros((classes, model.coefficients.shape[1]))
+    bias = np.full(classes, float(model.intercepts.min()) - 10)
+    weight[model.present], bias[model.present] = model.coefficients, model.intercepts
     return weight, bias

@@ -1,5 +1,7 @@
 """The solved probe: against scikit-learn without a rotation, and where the data are too few."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,6 +53,16 @@ def test_groups_stay_together_so_that_copies_do_not_vote_for_a_weak_penalty() ->
     apart = ProbeData(features, targets, np.arange(150), 2)
     assert solve_probe(together, 0).strength == STRENGTHS[0]
     assert solve_probe(apart, 0).strength == STRENGTHS[-1]
+
+
+def test_before_gradient_steps_the_strongest_penalty_of_those_that_cannot_be_told_apart_is_taken() -> None:
+    data, rng = digits(200), np.random.default_rng(4)
+    wrong = rng.random(200) < 0.2
+    doubtful = replace(data, targets=np.where(wrong, rng.integers(0, 3, 200), data.targets))
+    # blocks of one feature have the same scales as no blocks, so the rule alone makes the difference
+    alone, before_steps = (solve_probe(replace(doubtful, blocks=blocks), 0) for blocks in ((), (1,) * 64))
+    assert before_steps.strength < alone.strength
+    assert np.abs(before_steps.weight).max() < np.abs(alone.weight).max()
 
 
 def test_a_class_of_one_group_keeps_no_other_class_from_choosing_the_strength() -> None:
