@@ -31,8 +31,7 @@ class Kept:
     of the solved head, epoch 0. On few images the best of ten epochs is mostly the luckiest; among epochs
     that cannot be told apart the latest has learnt for the longest, at the smallest steps (the rule of
     one standard error: Breiman et al. 1984, Classification and Regression Trees, with "latest" for
-    "simplest"). Loss, since accuracy on few images moves in large steps: on inner splits of
-    chest_xray_pneumonia and brain_mri_yesno one lucky image decided.
+    "simplest"). Loss, since accuracy on some dozens of images moves in steps of several points.
     """
 
     epoch: int = 0
