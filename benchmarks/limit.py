@@ -28,6 +28,7 @@ import torch
 from benchmarks.bare_work import BareSeconds, Sample, measure_bare
 from benchmarks.processes import Watched, run_finetune
 from finetune.cli.options import data_argument, recipe_from, recipe_options
+from finetune.memory import keep_freed_memory
 from recipes import Recipe, dump_recipe, list_phases, load_recipe
 
 LIMIT, LEAST_SECONDS = 1.25, 60.0
@@ -80,6 +81,7 @@ def main(data: Path, run_folder: Path | None, sample: int, repeats: int, as_json
             made = _make_run(data, recipe_from(options), run_folder, Path(folder))
         record = read_run(run_folder)
         torch.set_num_threads(int(record.environment["threads"]))
+        keep_freed_memory()  # as a run does
         bare = measure_bare(draw_sample(record, sample), record.recipe, repeats)
     found = compare(record, count_work(record, bare), bare)
     found["process_seconds"] = None if made is None else made.seconds

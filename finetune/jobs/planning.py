@@ -21,6 +21,7 @@ from finetune.freezing import (
 )
 from finetune.jobs.heads import give_head
 from finetune.jobs.keeping import open_keeping
+from finetune.memory import keep_freed_memory
 from finetune.progress import Say, Track, silent, untracked
 from recipes import Phase, Recipe, list_phases
 
@@ -49,6 +50,7 @@ class Preview:
 
 def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = silent) -> Preview:
     """Scan the data, load the backbone, lock and cut it; train nothing."""
+    keep_freed_memory()
     device = choose_device(recipe.train.device)
     workers = recipe.data.workers if recipe.data.workers is not None else min(2, os.cpu_count() or 1)
     for phase in list_phases(recipe):
