@@ -28,7 +28,7 @@ from finetune.features.stored import Features
 from finetune.freezing import Cut
 from finetune.jobs.folder import package_versions
 from finetune.jobs.keeping import cache_bytes
-from finetune.jobs.planning import Preview
+from finetune.jobs.planning import Preview, begin_phase
 from finetune.jobs.source_planning import plan_source, recalled
 from finetune.progress import Say, Track
 from finetune.timing import Stopwatch
@@ -60,13 +60,23 @@ class SourceMaker:
 
         `earlier` is where the recipe of the run lies that is resumed, if it is.
         """
-        cut = self.made.cut
         recipe = self.recipe if earlier is None else recalled(self.recipe, earlier)
-        identity = None if cut.trunk is None else self.identity("train", cut, "")
-        plan = plan_source(recipe, identity, self.store.budget(), self.made.workers)
+        plan = plan_source(recipe, self._largest_identity(), self.store.budget(), self.made.workers)
         self.recipe = plan.recipe
         self.say(plan.sentence)
         return self.recipe
+
+    def _largest_identity(self) -> StoreIdentity | None:
+        """Of the largest training features of any phase, None where none has a trunk.
+
+        What is frozen throughout has the earliest cut, and so the largest features; where that is
+        nothing, as when the last phase is `full`, the phases are asked one by one.
+        """
+        made = self.made
+        is_told = made.cut.trunk is not None or len(made.phases) == 1
+        cuts = [made.cut] if is_told else [begin_phase(made, planned, self.recipe) for planned in made.phases]
+        identities = [self.identity("train", cut, "") for cut in cuts if cut.trunk is not None]
+        return max(identities, key=lambda identity: identity.size_bytes, default=None)
 
     def adapt_norms(self) -> None:
         """Give the frozen BatchNorm layers the statistics of the training images, where the recipe or the weights ask.

@@ -90,6 +90,19 @@ def test_a_run_keeps_its_source_when_the_budget_changes(
     assert told[-1].startswith("Source: fresh, as the recipe says")
 
 
+@pytest.mark.usefixtures("store")
+def test_a_phase_with_a_trunk_keeps_it_where_a_later_one_has_none(
+    digits_folder: Path, small_recipe: Recipe, tmp_path: Path
+) -> None:
+    phases = [{"policy": "head-only", "first_epoch": 1}, {"policy": "full", "first_epoch": 2}]
+    content = small_recipe.model_dump()
+    content["freeze"] |= {"policy": "phases", "phases": phases}
+    told: list[str] = []
+    run = finetune.run(digits_folder, Recipe.model_validate(content), tmp_path / "run", say=told.append).folder
+    assert any(sentence.startswith("Source: stored; ") for sentence in told)
+    assert load_recipe(str(run / "recipe.yaml")).cache.mode == "stored"
+
+
 @pytest.mark.parametrize("dtype", ["auto", "fp16"])
 def test_features_too_large_for_half_precision_are_stored_wider_unless_the_recipe_insists(
     digits_folder: Path, small_recipe: Recipe, tmp_path: Path, dtype: str
