@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from finetune.training.probe import STRENGTHS, ProbeData, solve_probe
 
@@ -35,6 +36,17 @@ def test_the_rotated_solution_is_scikit_learns_on_the_plain_features(count: int,
     odds = np.exp(logits - logits.max(1, keepdims=True))
     expected = plain.predict_proba(standard.reshape(count, views, -1)[:, 0])
     np.testing.assert_allclose(odds / odds.sum(1, keepdims=True), expected, atol=1e-3)
+
+
+def test_the_bytes_do_not_depend_on_the_threads_of_blas() -> None:
+    data = digits(600, 10, 2)
+    made = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="blas"):
+            made.append(solve_probe(data, seed=0))
+    for probe in made[1:]:
+        assert probe.weight.tobytes() == made[0].weight.tobytes()
+        assert probe.loss == made[0].loss
 
 
 def test_noise_asks_for_a_stronger_penalty_than_clear_classes() -> None:
