@@ -3,11 +3,12 @@
 The only module that touches albumentations.
 """
 
+import copy
 import hashlib
 import json
 import os
 import random
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,10 @@ class Pipeline:
     def __call__(self, pixels: Pixels, seed: int) -> NDArray[np.float32]:
         image = self.normalise(self.vary(self.geometry(pixels), seed))
         return np.ascontiguousarray(image.transpose(2, 0, 1))  # (3, height, width)
+
+    def copied(self) -> "Pipeline":
+        """The same pipeline for another thread."""
+        return replace(self, transforms=copy.deepcopy(self.transforms))
 
     def vary(self, fitted: Pixels, seed: int) -> Pixels:
         """The view that `seed` makes of pixels that went through the geometry: (height, width, 3)."""

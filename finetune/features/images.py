@@ -1,13 +1,16 @@
 """Images as tensors: every view of an image is a pure function of (seed, view, image)."""
 
+import copy
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import local
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from data_tools import ImageError, Keeping, Pipeline, read_image, sample_seed
 from data_tools.decoding import Pixels
@@ -16,6 +19,8 @@ from finetune.errors import InputError
 
 TRUNK_BATCH = 32
 """Views that go through the trunk together; a part of the store's key, since it shapes the last bits."""
+_AHEAD = 2
+"""Batches that each worker makes ahead of time."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Viewer:
         return self.plain if view == 0 and self.plain is not None else self.pipeline
 
 
-class ImageViews(Dataset[Tensor]):
+class ImageViews:
     """Views of images by (image, view); each item (views, height, width, 3), uint8, not normalised yet.
 
     `digests` are the sha256 of the files; without them nothing kept is used.
@@ -91,26 +96,50 @@ class ImageViews(Dataset[Tensor]):
         return -(-len(self) * len(self.views) // self.batch_views)
 
     def batches(self, order: Sequence[int] | None = None, views_per_batch: int = TRUNK_BATCH) -> Iterator[Tensor]:
-        """Batches (images, views, channels, height, width) in `order`, made by the viewer's workers.
+        """Batches (images, views, channels, height, width) in `order`, made ahead by the viewer's workers.
 
-        Float32, channels last in memory. Workers hand over bytes, a quarter of what floats would take.
+        Float32, channels last in memory. Workers are threads: decoding, resizing and colours leave
+        Python's lock alone. A process that is forked off shares the network's memory with this one,
+        and every page that the trunk then writes is copied first: 9.6 ms an image in place of 4 with
+        EfficientNet-Lite0 on 2 cores; one that is spawned has to import everything anew.
         """
-        loader = DataLoader(
-            self,
-            batch_size=max(1, views_per_batch // len(self.views)),
-            sampler=range(len(self)) if order is None else list(order),
-            num_workers=min(self.viewer.workers, max(1, len(self) // 8)) if self.viewer.workers else 0,
-            worker_init_fn=_one_thread,
-            generator=torch.Generator().manual_seed(0),
-        )
-        for views in loader:
-            made = torch.from_numpy(self.viewer.pipeline.normalise(views.numpy()))
-            yield made.permute(0, 1, 4, 2, 3)  # (images, views, channels, height, width)
+        places = range(len(self)) if order is None else order
+        size = max(1, views_per_batch // len(self.views))
+        chunks = [places[start : start + size] for start in range(0, len(places), size)]
+        if not self.viewer.workers:
+            return map(self._batch, chunks)
+        return self._made_ahead(chunks)
 
+    def _made_ahead(self, chunks: Sequence[Sequence[int]]) -> Iterator[Tensor]:
+        own = local()
 
-def _one_thread(worker: int) -> None:
-    # torch's own workers begin so too; cv2 is told again, since a worker that was spawned has not built the pipeline.
-    import cv2
+        def begin() -> None:
+            own.images = self._for_thread()
 
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
+        def make(chunk: Sequence[int]) -> Tensor:
+            batch: Tensor = own.images._batch(chunk)
+            return batch
+
+        pool = ThreadPoolExecutor(self.viewer.workers, "images", begin)
+        ahead = _AHEAD * self.viewer.workers
+        try:
+            coming = deque(pool.submit(make, chunk) for chunk in chunks[:ahead])
+            for number in range(len(chunks)):
+                made = coming.popleft().result()
+                if number + ahead < len(chunks):
+                    coming.append(pool.submit(make, chunks[number + ahead]))
+                yield made
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _for_thread(self) -> "ImageViews":
+        """A copy with pipelines of its own: one pipeline must not be called by two threads at once."""
+        own, viewer = copy.copy(self), self.viewer
+        plain = None if viewer.plain is None else viewer.plain.copied()
+        own.viewer = replace(viewer, pipeline=viewer.pipeline.copied(), plain=plain)
+        return own
+
+    def _batch(self, places: Sequence[int]) -> Tensor:
+        views = np.stack([self[place].numpy() for place in places])
+        made = torch.from_numpy(self.viewer.pipeline.normalise(views))
+        return made.permute(0, 1, 4, 2, 3)  # (images, views, channels, height, width)
