@@ -1,6 +1,6 @@
 """`python -m finetune`: the command line."""
 
-from finetune.cli.main import main
+from finetune.cli.process import run_process
 
 if __name__ == "__main__":
-    main()
+    run_process()

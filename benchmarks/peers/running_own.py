@@ -10,9 +10,7 @@ from recipes import load_recipe
 SAME_EPOCHS, SAME_BATCH = 10, 8
 _SAME_WORK = ("train.patience=null", "data.val_fraction=0")
 """Every epoch is run, and validation takes nothing from the training images, as with the peers."""
-_IMPORTS = (
-    "import finetune.cli.main, finetune.cli.display, finetune.cli.plan_display, finetune.jobs.run, albumentations"
-)
+_IMPORTS = "finetune.cli.main, finetune.cli.display, finetune.cli.plan_display, finetune.jobs.run, albumentations"
 
 
 def own_command(job: Job, manifest: Path, weights: str, out: Path) -> list[str]:
@@ -30,8 +28,14 @@ def own_command(job: Job, manifest: Path, weights: str, out: Path) -> list[str]:
 
 
 def own_start_up() -> list[str]:
-    """The arguments of Python that import what a run imports, and end."""
-    return ["-c", f"import os; os.environ['NO_ALBUMENTATIONS_UPDATE'] = '1'; {_IMPORTS}"]
+    """The arguments of Python that import what a run imports, and end, both as a run does."""
+    lines = (
+        "import os; os.environ['NO_ALBUMENTATIONS_UPDATE'] = '1'",
+        "from finetune.cli.process import importing",
+        f"with importing(): import {_IMPORTS}",
+        "os._exit(0)",
+    )
+    return ["-c", "\n".join(lines)]
 
 
 def own_facts(out: Path) -> Facts:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from finetune.cli.process import importing
 from finetune.cli.progress import ConsoleTrack, sayer
 
 
@@ -15,8 +16,9 @@ def command(out: Path) -> None:
     """Train on real handwritten digits with real ImageNet weights; needs the extra `demo`, and no network."""
     console = Console(soft_wrap=True)
 
-    from finetune.cli import display
-    from finetune.jobs.demo import ABOUT, run_demo
+    with importing():
+        from finetune.cli import display
+        from finetune.jobs.demo import ABOUT, run_demo
 
     console.print(ABOUT, highlight=False)
     track = ConsoleTrack(Console(stderr=True))

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from finetune.cli.options import recipe_from, recipe_options_but_model
+from finetune.cli.process import importing
 from finetune.cli.progress import ConsoleTrack, sayer
 
 _CLASSES = 1000
@@ -31,8 +32,9 @@ def command(model: str, data: Path | None, classes: int | None, as_json: bool, v
             "classes", "--classes is for a plan without --data; the data say how many there are."
         )
 
-    from finetune.cli import plan_display
-    from finetune.jobs.plan_table import describe_plan, plan_without_weights
+    with importing():
+        from finetune.cli import plan_display
+        from finetune.jobs.plan_table import describe_plan, plan_without_weights
 
     if data is None:
         forecast = None

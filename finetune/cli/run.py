@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from finetune.cli.options import data_argument, recipe_from, recipe_options
+from finetune.cli.process import importing
 from finetune.cli.progress import ConsoleTrack, sayer
 
 
@@ -25,11 +26,12 @@ def command(data: Path, out: Path | None, overwrite: bool, resume: bool, dry_run
     track = ConsoleTrack(Console(stderr=True))
     say = sayer(console)
 
-    from finetune.cli import display, plan_display
-    from finetune.interrupts import stop_on_signals
-    from finetune.jobs.plan_table import describe_plan
-    from finetune.jobs.planning import preview
-    from finetune.jobs.run import run
+    with importing():
+        from finetune.cli import display, plan_display
+        from finetune.interrupts import stop_on_signals
+        from finetune.jobs.plan_table import describe_plan
+        from finetune.jobs.planning import preview
+        from finetune.jobs.run import run
 
     if dry_run:
         made = preview(data, recipe, track=track, say=say)
