@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def replace_bytes(path: Path, content: bytes) -> None:
+def replace_bytes(path: Path, content: bytes, *, is_synced: bool = True) -> None:
     """Write `content` to `path`; a reader sees the old file or the new one, never a part.
+
+    What is not synced outlives the process, but may be torn by a power failure: for what has a checksum.
 
     Raises OSError when the disk is full or the place may not be written.
     """
@@ -22,34 +24,35 @@ def replace_bytes(path: Path, content: bytes) -> None:
         with aside.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if is_synced:
+                os.fsync(file.fileno())
         aside.replace(path)
     except OSError:
         aside.unlink(missing_ok=True)
         raise
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, is_synced: bool = True) -> None:
     """The same for a file of a run.
 
     Raises EnvironmentFault when the disk is full or the place may not be written.
     """
     try:
-        replace_bytes(path, content)
+        replace_bytes(path, content, is_synced=is_synced)
     except OSError as error:
         raise EnvironmentFault(
             f"{path} cannot be written: {error.strerror}. Free the disk or choose another --out."
         ) from error
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, is_synced: bool = True) -> None:
     """Write `text` as UTF-8 with the line ends it has."""
-    write_bytes(path, text.encode("utf-8", errors="surrogateescape"))
+    write_bytes(path, text.encode("utf-8", errors="surrogateescape"), is_synced=is_synced)
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any, *, is_synced: bool = True) -> None:
     """Write `content` as indented JSON; NaN is refused."""
-    write_text(path, json_text(content))
+    write_text(path, json_text(content), is_synced=is_synced)
 
 
 def json_text(content: Any) -> str:
