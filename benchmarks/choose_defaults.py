@@ -7,17 +7,17 @@ The default recipe, and the recipe with each change, are run on every set and cu
 the results hold already is not run again. At the end a table of means, each change with its paired difference.
 """
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import click
 
-from benchmarks.inner_splits import CUTS, inner_manifest, measure_balanced_accuracy
+from benchmarks.inner_splits import CUTS, Trial, measure_missing
 from benchmarks.pairing import paired_difference
 from benchmarks.peers.sets import SETS
-from benchmarks.results import Record, append_result, is_recorded, read_results
+from benchmarks.results import Record, is_recorded, read_results
 from recipes import parse_setting
 
 DEFAULT = "as it is"
@@ -46,25 +46,22 @@ def main(
     results: Path,
 ) -> None:
     """Compare the default recipe with changes of it; each run adds a line."""
-    jobs: list[Record] = [
-        {"set": name, "cut": cut, "model": model, "setting": setting}
+    fixed = {"model.name": model, "model.weights": weights}
+    trials = [
+        Trial({"set": name, "cut": cut, "model": model, "setting": setting}, None, fixed | _overrides(setting))
         for cut in cuts
         for name in sets.split(",")
         for setting in (DEFAULT, *changes)
     ]
-    with tempfile.TemporaryDirectory() as folder:
-        for job in jobs:
-            if is_recorded(read_results(results), job):
-                continue
-            manifest = inner_manifest(data, job["set"], job["cut"], work)
-            words = [] if job["setting"] == DEFAULT else job["setting"].split()
-            overrides = dict(parse_setting(text) for text in words)
-            fixed = {"model.name": model, "model.weights": weights, "seed": job["cut"]}
-            value = measure_balanced_accuracy(manifest, None, fixed | overrides, Path(folder) / "run")
-            append_result(results, job | {"balanced_accuracy": value})
-            click.echo(f"{job['set']}, cut {job['cut']}, {job['setting']}: {value:.4f}", err=True)
+    measure_missing(trials, data, work, results)
     held = read_results(results)
-    click.echo(summary([record for job in jobs for record in held if is_recorded([record], job)]), nl=False)
+    click.echo(
+        summary([record for trial in trials for record in held if is_recorded([record], trial.record)]), nl=False
+    )
+
+
+def _overrides(setting: str) -> dict[str, Any]:
+    return {} if setting == DEFAULT else dict(parse_setting(text) for text in setting.split())
 
 
 def summary(records: Sequence[Record]) -> str:

@@ -8,17 +8,15 @@ training parts of the comparison's cuts (`benchmarks/inner_splits.py`); its test
 """
 
 import itertools
-import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.inner_splits import CUTS, inner_manifest, measure_balanced_accuracy
+from benchmarks.inner_splits import CUTS, Trial, measure_missing
 from benchmarks.peers.sets import SETS
-from benchmarks.results import append_result, is_recorded, read_results
+from benchmarks.results import read_results
 from benchmarks.views_page import FRESH, STORED, document, stored_name
 from recipes import parse_setting
 
@@ -58,17 +56,15 @@ def run_command(
 ) -> None:
     """Run what the results do not hold yet; each run adds a line."""
     fixed = {"model.name": model, "model.weights": weights, **dict(parse_setting(text) for text in settings)}
-    with tempfile.TemporaryDirectory() as folder:
-        for cut, set_name, name in itertools.product(cuts, sets.split(","), names or list(SETTINGS)):
-            wanted = {"set": set_name, "cut": cut, "setting": name}
-            wanted |= {"recipe": recipe, "model": model, "settings": list(settings)}
-            if is_recorded(read_results(results), wanted):
-                continue
-            manifest, out = inner_manifest(data, set_name, cut, work), Path(folder) / "run"
-            value = measure_balanced_accuracy(manifest, recipe, fixed | SETTINGS[name] | {"seed": cut}, out)
-            timings = json.loads((out / "timings.json").read_text())
-            append_result(results, wanted | {"balanced_accuracy": value, "timings": timings})
-            click.echo(f"{set_name}, cut {cut}, {name}: {value:.4f}", err=True)
+    trials = [
+        Trial(
+            {"set": set_name, "cut": cut, "setting": name, "recipe": recipe, "model": model, "settings": [*settings]},
+            recipe,
+            fixed | SETTINGS[name],
+        )
+        for cut, set_name, name in itertools.product(cuts, sets.split(","), names or list(SETTINGS))
+    ]
+    measure_missing(trials, data, work, results)
 
 
 @main.command("table")
