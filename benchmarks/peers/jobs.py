@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-TAILTUNE, HEAD_ONLY = "tailtune", "tailtune-head-only"
-OWN_TOOLS = (TAILTUNE, HEAD_ONLY)
+TAILTUNE, QUICK, HEAD_ONLY = "tailtune", "tailtune-quick", "tailtune-head-only"
+RECIPES = {QUICK: "quick", HEAD_ONLY: "head-only"}
+"""tailtune in other ways than its default recipe."""
+OWN_TOOLS = (TAILTUNE, *RECIPES)
 FINE_TUNERS = ("plain", "fastai", "trainer", "lightning")
 SCRIPT = "script"
 PEERS = (SCRIPT, *FINE_TUNERS)
@@ -67,4 +69,4 @@ def _takes_part(tool: str, is_first_cut: bool, variant: Variant) -> bool:
     if variant.policy is None:
         return is_first_cut or tool not in ONE_CUT
     # with a policy, tailtune is told it, and the script trains nothing
-    return tool not in (HEAD_ONLY, SCRIPT)
+    return tool not in (*RECIPES, SCRIPT)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.peers import judging
 from benchmarks.peers.errors import PeerError
-from benchmarks.peers.jobs import MODEL, OWN_TOOLS, TAILTUNE, TOOLS, Job
+from benchmarks.peers.jobs import MODEL, OWN_TOOLS, RECIPES, TAILTUNE, TOOLS, Job
 from benchmarks.peers.plot import draw_plot
 from benchmarks.peers.results import Result
 from benchmarks.peers.sets import ENLARGED, SETS
@@ -82,8 +82,8 @@ def _times(results: Sequence[Result]) -> list[str]:
         "## Time to the best peer's final accuracy\n",
         "The best fine-tuning peer is the one with the highest mean balanced accuracy on the set. Seconds are medians "
         "over the cuts. A finished tailtune run, with fixed settings, is compared with the peer's whole run: the "
-        "default recipe, and `--recipe head-only`. Ratio: tailtune's seconds over the peer's; net: start-up deducted "
-        "on both sides.\n",
+        "default recipe, `--recipe quick` and `--recipe head-only`. Ratio: tailtune's seconds over the peer's; net: "
+        "start-up deducted on both sides.\n",
         *(line for rows in parts for line in _times_of(rows)),
         *_command_list(Job(row.set, tool, 0) for rows in parts for row in rows for tool in (row.own, row.peer)),
     ]
@@ -241,7 +241,7 @@ def _settings(results: Sequence[Result]) -> list[str]:
             told = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in runs[0].settings.items())
             lines.append(f"- {tool}: {told}; epochs: {runs[0].epochs}.")
         elif runs:
-            changed = " with `--recipe head-only`" if tool != TAILTUNE else ""
+            changed = f" with `--recipe {RECIPES[tool]}`" if tool in RECIPES else ""
             lines.append(f"- {tool}: the default recipe{changed}.")
     versions = {name: number for one in results for name, number in one.versions.items()}
     return [*lines, "", f"Versions: {json.dumps(versions, sort_keys=True)[1:-1].replace(chr(34), '')}.", ""]

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from benchmarks.peers.facts import Facts
-from benchmarks.peers.jobs import HEAD_ONLY, Job
+from benchmarks.peers.jobs import RECIPES, Job
 from recipes import load_recipe
 
 SAME_EPOCHS, SAME_BATCH = 10, 8
@@ -17,8 +17,8 @@ def own_command(job: Job, manifest: Path, weights: str, out: Path) -> list[str]:
     """The arguments of Python for one job: the default recipe, or with a policy the same work as the others."""
     command = ["-m", "finetune", "run", str(manifest.resolve()), "--model", job.variant.model, "--weights", weights]
     command += ["--seed", str(job.seed), "--out", str(out.resolve())]
-    if job.tool == HEAD_ONLY:
-        command += ["--recipe", "head-only"]
+    if job.tool in RECIPES:
+        command += ["--recipe", RECIPES[job.tool]]
     if job.variant.policy:
         command += ["--freeze", job.variant.policy, "--epochs", str(SAME_EPOCHS), "--batch-size", str(SAME_BATCH)]
         stepping = ("head.start=solved",) if job.variant.policy == "head-only" else ()  # else no steps follow

@@ -22,7 +22,7 @@ from finetune.features import (
     fold_norms,
     run_trunk,
 )
-from finetune.features.images import TRUNK_BATCH
+from finetune.features.images import AHEAD, TRUNK_BATCH
 from finetune.features.store import Compute
 from finetune.features.stored import Features
 from finetune.freezing import Cut
@@ -161,7 +161,8 @@ class SourceMaker:
         views = self._views() if is_training else 1
         plain = self._pipeline(is_training=False)
         pipeline = self._pipeline(is_training)
-        viewer = Viewer(pipeline, self.recipe.seed, self.made.workers, self.made.keeping, plain)
+        ahead = 0 if self.made.device.type == "cpu" else AHEAD
+        viewer = Viewer(pipeline, self.recipe.seed, self.made.workers, self.made.keeping, plain, ahead)
         part = self.made.dataset.part(split)
         paths, digests = ([str(value) for value in part[column]] for column in ("path", "sha256"))
         return ImageViews(self.made.dataset.root, paths, viewer, range(views), digests)

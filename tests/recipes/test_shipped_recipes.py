@@ -7,7 +7,7 @@ import pytest
 
 from recipes import DEFAULT_RECIPE, RecipeError, copy_recipe, list_recipes, load_recipe, recipe_text
 
-NAMES = ("first-three", "full", "gradual", "head-only", "last-two-stages", "norm-only", "template")
+NAMES = ("first-three", "full", "gradual", "head-only", "last-two-stages", "norm-only", "quick", "template")
 
 
 def test_these_recipes_are_shipped():
@@ -15,9 +15,18 @@ def test_these_recipes_are_shipped():
     assert DEFAULT_RECIPE in NAMES
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "template"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("quick", "template")])
 def test_a_shipped_recipe_loads_and_freezes_what_its_name_says(name):
     assert load_recipe(name).freeze.policy == name
+
+
+def test_quick_is_the_default_with_less_of_it():
+    quick, default = load_recipe("quick"), load_recipe(DEFAULT_RECIPE)
+    assert quick.train.epochs < default.train.epochs
+    assert quick.augment.views < default.augment.views
+    less = {"train": {"epochs": quick.train.epochs}, "augment": {"views": quick.augment.views}}
+    merged = {name: default.model_dump()[name] | values for name, values in less.items()}
+    assert quick.model_dump() == default.model_dump() | merged
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,8 @@
 """Views are the pipeline's own, whoever makes them and whatever is kept."""
 
 import shutil
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +32,13 @@ def open_views(folder: Path, store: Path | None, workers: int = 0, views: tuple[
     return ImageViews(folder, paths, Viewer(PIPELINE, 5, workers, keeping), views, digests)
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize(("workers", "ahead"), [(0, 0), (1, 0), (2, 0), (2, 3)])
 @pytest.mark.parametrize("is_kept", [True, False])
-def test_batches_hold_what_the_pipeline_makes(digits_folder: Path, tmp_path: Path, workers: int, is_kept: bool) -> None:
+def test_batches_hold_what_the_pipeline_makes(
+    digits_folder: Path, tmp_path: Path, workers: int, ahead: int, is_kept: bool
+) -> None:
     images = open_views(digits_folder, tmp_path if is_kept else None, workers)
+    images.viewer = replace(images.viewer, ahead=ahead)
     batches = list(images.batches())
     assert len(batches) == images.batch_count
     made = torch.cat(batches)
@@ -67,3 +72,16 @@ def test_a_process_that_makes_views_runs_no_threads_of_cv2(digits_folder: Path) 
     cv2.setNumThreads(2)
     next(iter(open_views(digits_folder, None).batches()))
     assert cv2.getNumThreads() == 1
+
+
+def test_who_stops_early_or_meets_a_fault_leaves_no_worker_behind(digits_folder: Path) -> None:
+    before = threading.active_count()
+    images = open_views(digits_folder, None, workers=2)
+    begun = images.batches(views_per_batch=3)
+    next(begun)
+    begun.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+    images.paths[3] = "gone.png"
+    with pytest.raises(InputError, match=r"gone\.png could be read at the start"):
+        list(images.batches())
+    assert threading.active_count() == before
