@@ -40,7 +40,7 @@ _OPTIONS = [
     click.option("--lr", type=float, help="Short for --set train.learning_rate."),
     click.option("--image-size", type=int, help="Short for --set model.image_size."),
     click.option("--device", help="auto, cpu, cuda or mps."),
-    click.option("--workers", type=int, help="Processes that decode images."),
+    click.option("--workers", type=int, help="Threads that read and prepare images."),
 ]
 
 

@@ -1,5 +1,6 @@
 """Trunk execution and the feature store: what is frozen runs once per view."""
 
+from finetune.features.bridge import run_bridge
 from finetune.features.folding import fold_norms
 from finetune.features.identity import StoreIdentity, describe_device
 from finetune.features.images import ImageViews, Viewer
@@ -20,5 +21,6 @@ __all__ = [
     "describe_device",
     "estimate_norms",
     "fold_norms",
+    "run_bridge",
     "run_trunk",
 ]

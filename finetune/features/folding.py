@@ -16,7 +16,7 @@ def fold_norms(trunk: nn.Module) -> nn.Module:
         return trunk
     graph = fx.Graph()
     graph.output(graph.graph_copy(trunk.graph, {}))
-    folded = fx.GraphModule(trunk, graph, "FoldedTrunk")
+    folded = fx.GraphModule(trunk, graph, f"Folded{type(trunk).__name__}")
     for number, node in enumerate(list(folded.graph.nodes)):
         source = node.args[0] if node.op == "call_module" and node.args else None
         if not isinstance(source, fx.Node) or source.op != "call_module" or len(source.users) != 1:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-FORMAT = 2
+FORMAT = 3
 """Part of every key; rises when the same identity would be computed, or lie on disk, in another way."""
 
 
@@ -23,6 +23,8 @@ class StoreIdentity:
     backbone: str
     frozen_sha256: str
     is_folded: bool
+    made_from: str
+    """Key of the stored features that these are made of; empty where they are made of images."""
     cut: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     dtype: str

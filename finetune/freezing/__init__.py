@@ -1,6 +1,6 @@
 """The freezing engine: a policy becomes a plan, the plan a lock, a proof and a cut into trunk and tail."""
 
-from finetune.freezing.cutting import Cut, cut_model, keep_whole
+from finetune.freezing.cutting import Cut, bridge_cuts, cut_model, keep_whole
 from finetune.freezing.lock import Lock, freeze
 from finetune.freezing.locking import frozen_digest, lock_model, release_model
 from finetune.freezing.planning import FreezePlan, Staged, StagedModel, StageRow, frozen_throughout, plan_freeze
@@ -15,6 +15,7 @@ __all__ = [
     "StageRow",
     "Staged",
     "StagedModel",
+    "bridge_cuts",
     "cut_model",
     "freeze",
     "frozen_digest",

@@ -62,6 +62,25 @@ def keep_whole(model: nn.Module, example: Tensor, reason: str) -> Cut:
     return Cut(None, model, model, (tuple(example.shape[1:]),), ("image",), reason)
 
 
+def bridge_cuts(early: Cut, late: Cut, example: Tensor) -> nn.Module | None:
+    """What makes the features of `late` of those of `early`, a cut of the same model that is nearer to the image.
+
+    Checked on images like `example`, as a cut is. None where the graph of the one does not hold the other's.
+    """
+    tail = early.eval_tail
+    if early.trunk is None or late.trunk is None or not isinstance(tail, fx.GraphModule):
+        return None
+    named = {node.name: node for node in tail.graph.nodes}
+    given = [node for node in tail.graph.nodes if node.op == "placeholder"]
+    named |= dict(zip(early.names, given, strict=True))
+    if not set(late.names) <= named.keys():
+        return None
+    bridge = trunk_graph(tail, [named[name] for name in late.names], "Bridge").eval()
+    with torch.no_grad():
+        direct, bridged = late.trunk(example), bridge(*early.trunk(example))
+    return bridge if all(_is_equal(*pair) for pair in zip(direct, bridged, strict=True)) else None
+
+
 @dataclass(frozen=True)
 class _FixedValues:
     """The tensors that both tails hold because they are the same for every image."""
@@ -124,12 +143,17 @@ def _compare(whole: Tensor, parts: Tensor, training: bool) -> None:
     mode = "training" if training else "evaluation"
     if not isinstance(whole, Tensor) or not isinstance(parts, Tensor):
         raise FreezeError(f"its output in {mode} mode is not one tensor of logits")
-    if whole.is_meta:
-        return
-    tolerance = 1e-10 if whole.dtype == torch.float64 else 1e-5
-    difference = float((whole - parts).abs().max())
-    if not difference <= tolerance * float(whole.abs().max()):
+    if not _is_equal(whole, parts):
+        difference = float((whole - parts).abs().max())
         raise FreezeError(f"the cut network differs from the whole one by {difference:.1e} in {mode} mode")
+
+
+def _is_equal(one: Tensor, other: Tensor) -> bool:
+    """But for rounding; on the meta device there are shapes alone."""
+    if one.shape != other.shape or one.is_meta:
+        return one.shape == other.shape
+    tolerance = 1e-10 if one.dtype == torch.float64 else 1e-5
+    return bool((one - other).abs().max() <= tolerance * one.abs().max())
 
 
 @contextmanager

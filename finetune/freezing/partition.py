@@ -58,7 +58,9 @@ def _module_learns_or_varies(name: str, module: nn.Module, plan: FreezePlan) -> 
     return any(module_varies(part) for own, part in parts if own not in plan.eval_modules)
 
 
-def trunk_graph(traced: fx.GraphModule, seen: Mapping[fx.Node, Seen] | Iterable[fx.Node]) -> fx.GraphModule:
+def trunk_graph(
+    traced: fx.GraphModule, seen: Mapping[fx.Node, Seen] | Iterable[fx.Node], name: str = "Trunk"
+) -> fx.GraphModule:
     """Image -> what crosses: the plain values of nodes, or, where it is known what they are, the features alone."""
     graph, copies = fx.Graph(), dict[fx.Node, Any]()
     for node in traced.graph.nodes:
@@ -73,7 +75,7 @@ def trunk_graph(traced: fx.GraphModule, seen: Mapping[fx.Node, Seen] | Iterable[
         outputs = [copies[node] for node in seen]
     graph.output(tuple(outputs))
     _drop_dead(graph)
-    return fx.GraphModule(traced, graph, "Trunk")
+    return fx.GraphModule(traced, graph, name)
 
 
 def _one_row_an_image(graph: fx.Graph, copy: fx.Node, feature: Feature) -> fx.Node:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from finetune.checkpoint import Checkpoint, CheckpointFolder
-from finetune.features import FeatureSource, ImageViews, run_trunk
+from finetune.features import FeatureSource, ImageViews, StoredSource, run_bridge, run_trunk
 from finetune.features.sources import Batch
 from finetune.features.stored import Features
 from finetune.freezing import Cut
@@ -55,24 +55,32 @@ class TailPace:
 
 
 def time_trunk(trunk: nn.Module, images: ImageViews, device: torch.device, dtype: str) -> tuple[TrunkPace, Features]:
-    """The pace of the trunk beside the workers that decode, as in the run; and the features that came, as stored.
+    """The pace of the trunk and of what prepares its images, as in the run; and the features that came, as stored.
 
-    At least two batches go through, where there are two. Workers hand over their first batches
-    together, so if there is any waiting, one batch more than there are workers is looked at.
+    At least two batches go through, where there are two.
     """
     watch, marks, kept = Stopwatch(), [(0.0, 0.0)], []
     for features in run_trunk(trunk, images, device, watch=watch):
         seconds = watch.seconds()
         marks.append((seconds["decode"], seconds["trunk"]))
         kept.append(features)
-        waited = seconds["decode"] - marks[1][0] > seconds["trunk"] / 10
-        least = max(2, 1 + images.viewer.workers) if waited else 2
-        if len(kept) >= least and seconds["trunk"] + seconds["decode"] > TRUNK_SECONDS:
+        if len(kept) >= 2 and seconds["trunk"] + seconds["decode"] > TRUNK_SECONDS:
             break
     first, last, more = marks[1], marks[-1], len(marks) - 2
     later = ((last[0] - first[0]) / more, (last[1] - first[1]) / more) if more else first
     stored = [np.concatenate([part.numpy() for part in parts]).astype(dtype) for parts in zip(*kept, strict=True)]
     return TrunkPace(images.batch_views, first, later), stored
+
+
+def time_bridge(
+    bridge: nn.Module, source: StoredSource, images: ImageViews, dtype: str
+) -> tuple[TrunkPace, Features]:
+    """The same where features are made of stored ones, on those of them that are there."""
+    started = perf_counter()
+    made = list(run_bridge(bridge, source, range(len(source.targets))))
+    seconds = (0.0, (perf_counter() - started) / len(made))
+    stored = [np.concatenate([part.numpy() for part in parts]).astype(dtype) for parts in zip(*made, strict=True)]
+    return TrunkPace(images.batch_views, seconds, seconds), stored
 
 
 class TimedSource:

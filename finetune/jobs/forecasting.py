@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,6 +26,7 @@ from finetune.jobs.calibrating import (
     TimedSource,
     TrunkPace,
     peak_memory,
+    time_bridge,
     time_scores,
     time_training,
     time_trunk,
@@ -191,9 +192,18 @@ class _Trial:
         identity = maker.identity(split, cut, state)
         if trunk is None or (is_training and self.recipe.cache.mode == "fresh"):
             return FreshSource(images, targets, trunk, device)
+        bridge = maker.bridge(cut)
+        if bridge is not None:
+            early = self._source(split, self.made.cut, self._state(0, self.made.plan))
+            assert isinstance(early, StoredSource)
+            identity = replace(identity, made_from="the earliest cut")
         if (cut, is_training) not in self._samples:
             sample = images if is_training else self._held_out_images()
-            self._samples[cut, is_training] = time_trunk(trunk, sample, device, identity.dtype)
+            if bridge is None:
+                self._samples[cut, is_training] = time_trunk(trunk, sample, device, identity.dtype)
+            else:
+                crossing = fold_norms(bridge) if is_training else bridge
+                self._samples[cut, is_training] = time_bridge(crossing, early, sample, identity.dtype)
         pace, features = self._samples[cut, is_training]
         if identity.key not in self.stored:
             self.stored[identity.key] = _describe_stored(split, identity)

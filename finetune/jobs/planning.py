@@ -26,6 +26,10 @@ from finetune.progress import Say, Track, silent, untracked
 from recipes import Phase, Recipe, list_phases
 
 
+_MOST_WORKERS = 8
+"""More threads would wait for Python's lock."""
+
+
 @dataclass(frozen=True)
 class PlannedPhase:
     """Some epochs, and what is frozen during them."""
@@ -52,7 +56,7 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     """Scan the data, load the backbone, lock and cut it; train nothing."""
     keep_freed_memory()
     device = choose_device(recipe.train.device)
-    workers = recipe.data.workers if recipe.data.workers is not None else min(2, os.cpu_count() or 1)
+    workers = recipe.data.workers if recipe.data.workers is not None else min(_MOST_WORKERS, _cores())
     for phase in list_phases(recipe):
         parse_policy(phase.policy)
     check_weights(recipe.model.name, recipe.model.weights)  # before a long scan
@@ -68,6 +72,11 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     if cut.reason:
         say(f"No trunk to run once: {cut.reason}. Every epoch runs the whole network.")
     return Preview(dataset, backbone, plan, cut, phases, device, workers, keeping)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _load_backbone(recipe: Recipe, classes: int, device: torch.device, say: Say) -> Backbone:
@@ -108,11 +117,16 @@ def begin_phase(made: Preview, planned: PlannedPhase, recipe: Recipe) -> Cut:
 def lock_and_cut(backbone: Backbone, plan: FreezePlan, recipe: Recipe, device: torch.device) -> Cut:
     """Lock the backbone by `plan`, replacing an earlier lock, and cut it where the recipe allows a trunk."""
     lock_model(backbone.model, plan)
-    size = (backbone.preprocessing.height, backbone.preprocessing.width)
-    example = torch.randn((2, 3, *size), generator=torch.Generator().manual_seed(0)).to(device)
+    example = example_images(backbone, device)
     if recipe.cache.mode == "whole":
         return keep_whole(backbone.model, example, "the recipe says cache.mode whole")
     return cut_model(backbone.model, plan, example)
+
+
+def example_images(backbone: Backbone, device: torch.device) -> torch.Tensor:
+    """Two images of noise, the same always, in the size that the backbone wants."""
+    size = (backbone.preprocessing.height, backbone.preprocessing.width)
+    return torch.randn((2, 3, *size), generator=torch.Generator().manual_seed(0)).to(device)
 
 
 def wants_solved_head(backbone: Backbone, recipe: Recipe) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from data_tools import Pipeline, build_evaluation_pipeline, build_training_pipeline
 from finetune.cache import default_cache_folder
@@ -20,15 +21,16 @@ from finetune.features import (
     describe_device,
     estimate_norms,
     fold_norms,
+    run_bridge,
     run_trunk,
 )
 from finetune.features.images import AHEAD, TRUNK_BATCH
 from finetune.features.store import Compute
 from finetune.features.stored import Features
-from finetune.freezing import Cut
+from finetune.freezing import Cut, bridge_cuts, frozen_digest
 from finetune.jobs.folder import package_versions
 from finetune.jobs.keeping import cache_bytes
-from finetune.jobs.planning import Preview, begin_phase
+from finetune.jobs.planning import Preview, begin_phase, example_images
 from finetune.jobs.source_planning import plan_source, recalled
 from finetune.progress import Say, Track
 from finetune.timing import Stopwatch
@@ -54,6 +56,7 @@ class SourceMaker:
         self.made, self.recipe, self.watch, self.track, self.say, self.check = made, recipe, watch, track, say, check
         self.store = FeatureStore(default_cache_folder(), cache_bytes(recipe))
         self._held: dict[tuple[str, Cut], FeatureSource] = {}
+        self._bridges: dict[Cut, nn.Module | None] = {}
 
     def settle(self, earlier: Path | None = None) -> Recipe:
         """Choose the source once for the whole run, say so, and give the recipe with it filled in.
@@ -133,12 +136,38 @@ class SourceMaker:
             trunk = fold_norms(trunk)
         if trunk is None or is_training and self.recipe.cache.mode == "fresh":
             return FreshSource(images, targets, trunk, device)
+        identity, label = self.identity(split, cut, frozen_sha256), f"trunk, {split}"
+        bridge = self.bridge(cut)
+        if bridge is None:
 
-        def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
-            label = f"trunk, {split}"
-            return run_trunk(trunk, images, device, order=order, label=label, track=self.track, watch=self.watch)
+            def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
+                return run_trunk(trunk, images, device, order=order, label=label, track=self.track, watch=self.watch)
 
-        return StoredSource(self._stored(split, self.identity(split, cut, frozen_sha256), compute), targets, device)
+        else:
+            key, early = self._earliest(split)
+            identity = replace(identity, made_from=key)
+            crossing = fold_norms(bridge) if is_training else bridge
+
+            def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
+                return run_bridge(crossing, early, order, label=label, track=self.track, watch=self.watch)
+
+        return StoredSource(self._stored(split, identity, compute), targets, device)
+
+    def bridge(self, cut: Cut) -> nn.Module | None:
+        """What makes the features of a phase's cut of those of the earliest one, which a later phase needs anyway."""
+        if cut.names == self.made.cut.names:
+            return None
+        if cut not in self._bridges:
+            example = example_images(self.made.backbone, self.made.device)
+            self._bridges[cut] = bridge_cuts(self.made.cut, cut, example)
+        return self._bridges[cut]
+
+    def _earliest(self, split: str) -> tuple[str, StoredSource]:
+        """The source at the earliest cut, whose trunk no phase changes, and the key of what it has stored."""
+        digest = frozen_digest(self.made.backbone.model, self.made.plan)
+        source = self.parts((split,), self.made.cut, digest)[split]
+        assert isinstance(source, StoredSource)
+        return self.identity(split, self.made.cut, digest).key, source
 
     def _stored(self, split: str, identity: StoreIdentity, compute: Compute) -> Features:
         """Features from the store, made where they are not there; wider where half precision is too small."""
@@ -192,6 +221,7 @@ class SourceMaker:
             backbone=self.made.backbone.name,
             frozen_sha256=frozen_sha256,
             is_folded=is_training,
+            made_from="",
             cut=cut.names,
             shapes=cut.shapes,
             dtype=_DTYPES[self.recipe.cache.dtype] if is_training else "float32",

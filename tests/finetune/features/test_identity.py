@@ -20,14 +20,14 @@ VALUES = {
     "is_folded": st.booleans(),
     "dtype": st.sampled_from(["float16", "float32"]),
     **dict.fromkeys(("seed", "views", "batch_size", "threads"), st.integers(0, 2**32)),
-    **dict.fromkeys(("pipeline", "backbone", "frozen_sha256", "device"), WORDS),
+    **dict.fromkeys(("pipeline", "backbone", "frozen_sha256", "device", "made_from"), WORDS),
 }
 IDENTITIES = st.builds(StoreIdentity, **VALUES)
 
 
 def test_every_field_has_values_here() -> None:
     assert {field.name for field in fields(StoreIdentity)} == set(VALUES)
-    assert len(VALUES) == 14
+    assert len(VALUES) == 15
 
 
 @given(identity=IDENTITIES, name=st.sampled_from(sorted(VALUES)), data=st.data())

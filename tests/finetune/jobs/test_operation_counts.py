@@ -33,6 +33,8 @@ FROZEN_HASHES = 4
 CUT_FORWARDS = {"Trunk": 3, "Tail": 2}
 CUT_IMAGES = {"Trunk": 2 + 3 + 2, "Tail": 2 + 2}
 """Passes with which a cut is found (two images, and three) and then checked against the whole in both modes."""
+BRIDGE_IMAGES = 2
+"""Images on which what leads from an earlier cut to a later one is checked, against the trunks of both."""
 SCORED_TOGETHER = 64
 """Images in one evaluation batch of the tail."""
 
@@ -77,7 +79,7 @@ def counting() -> Iterator[Operations]:
 
     def after_forward(module: nn.Module, inputs: tuple[Any, ...], _: object) -> None:
         name = type(module).__name__
-        if name in ("Trunk", "FoldedTrunk", "Tail"):
+        if name in ("Trunk", "FoldedTrunk", "Bridge", "FoldedBridge", "Tail"):
             name = "learning Tail" if name == "Tail" and torch.is_grad_enabled() else name
             found.forwards[name] += 1
             found.images[name] += len(inputs[0])
@@ -207,6 +209,24 @@ def test_another_tail_recipe_on_the_same_features_runs_no_trunk_and_opens_no_ima
     assert found.forwards["FoldedTrunk"] == 0
     assert found.forwards["Trunk"] == CUT_FORWARDS["Trunk"]
     assert found.forwards["learning Tail"] == found.steps == work.steps
+
+
+@pytest.mark.usefixtures("store")
+def test_every_phase_takes_its_features_from_the_earliest_cut_and_the_trunk_looks_at_each_view_once(
+    digits_folder: Path, small_recipe: Recipe, tmp_path: Path
+) -> None:
+    recipe = changed(small_recipe, freeze={"policy": "gradual"}, train={"epochs": 5, "patience": None})
+    with counting() as found:
+        finetune.run(digits_folder, recipe, tmp_path / "run")
+    work, later = Work.of(tmp_path / "run", recipe), 2
+    looks = work.splits["train"] * recipe.augment.views
+    assert images_opened(found, digits_folder) == SCAN_OPENS * work.splits.total()
+    assert found.images["FoldedTrunk"] == looks
+    assert found.images["FoldedBridge"] == later * looks
+    assert found.images["Bridge"] == later * (work.splits["val"] + BRIDGE_IMAGES)
+    cuts = 1 + 3
+    checks = cuts * CUT_IMAGES["Trunk"] + later * 2 * BRIDGE_IMAGES
+    assert found.images["Trunk"] == work.splits["val"] + work.splits["test"] + checks
 
 
 @pytest.mark.usefixtures("store")

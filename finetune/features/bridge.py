@@ -1,0 +1,34 @@
+"""Features of a later cut, made of those of an earlier one that are stored: no image is looked at again."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from finetune.features.images import TRUNK_BATCH
+from finetune.features.sources import StoredSource
+from finetune.progress import Track, untracked
+from finetune.timing import Stopwatch
+
+
+def run_bridge(
+    bridge: nn.Module,
+    source: StoredSource,
+    order: Sequence[int],
+    *,
+    label: str = "bridge",
+    track: Track = untracked,
+    watch: Stopwatch | None = None,
+) -> Iterator[tuple[Tensor, ...]]:
+    """What `bridge` makes of every view of the images in `order`: tensors (images, views, ...) on the CPU.
+
+    Seconds count as `trunk`.
+    """
+    watch, views = watch or Stopwatch(), source.views
+    size = max(1, TRUNK_BATCH // views) * views
+    places, looks = [place for place in order for _ in range(views)], [*range(views)] * len(order)
+    batches = watch.waiting(source.batches(places, looks, size), "trunk")
+    for features, _ in track(batches, label, -(-len(places) // size)):
+        with torch.inference_mode(), watch.measure("trunk"):
+            made = tuple(feature.unflatten(0, (-1, views)).cpu() for feature in bridge(*features))
+        yield made
