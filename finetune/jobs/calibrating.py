@@ -72,9 +72,7 @@ def time_trunk(trunk: nn.Module, images: ImageViews, device: torch.device, dtype
     return TrunkPace(images.batch_views, first, later), stored
 
 
-def time_bridge(
-    bridge: nn.Module, source: StoredSource, images: ImageViews, dtype: str
-) -> tuple[TrunkPace, Features]:
+def time_bridge(bridge: nn.Module, source: StoredSource, images: ImageViews, dtype: str) -> tuple[TrunkPace, Features]:
     """The same where features are made of stored ones, on those of them that are there."""
     started = perf_counter()
     made = list(run_bridge(bridge, source, range(len(source.targets))))

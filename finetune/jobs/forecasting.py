@@ -193,17 +193,16 @@ class _Trial:
         if trunk is None or (is_training and self.recipe.cache.mode == "fresh"):
             return FreshSource(images, targets, trunk, device)
         bridge = maker.bridge(cut)
+        sample = images if is_training else self._held_out_images()
         if bridge is not None:
+            identity = replace(identity, made_from="the earliest cut")
             early = self._source(split, self.made.cut, self._state(0, self.made.plan))
             assert isinstance(early, StoredSource)
-            identity = replace(identity, made_from="the earliest cut")
-        if (cut, is_training) not in self._samples:
-            sample = images if is_training else self._held_out_images()
-            if bridge is None:
-                self._samples[cut, is_training] = time_trunk(trunk, sample, device, identity.dtype)
-            else:
+            if (cut, is_training) not in self._samples:
                 crossing = fold_norms(bridge) if is_training else bridge
                 self._samples[cut, is_training] = time_bridge(crossing, early, sample, identity.dtype)
+        elif (cut, is_training) not in self._samples:
+            self._samples[cut, is_training] = time_trunk(trunk, sample, device, identity.dtype)
         pace, features = self._samples[cut, is_training]
         if identity.key not in self.stored:
             self.stored[identity.key] = _describe_stored(split, identity)

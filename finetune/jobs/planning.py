@@ -25,7 +25,6 @@ from finetune.memory import keep_freed_memory
 from finetune.progress import Say, Track, silent, untracked
 from recipes import Phase, Recipe, list_phases
 
-
 _MOST_WORKERS = 8
 """More threads would wait for Python's lock."""
 
