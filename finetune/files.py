@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A place to write to, which takes the place of `path` if nothing is raised, and is gone else."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
 def replace_bytes(path: Path, content: bytes, *, is_synced: bool = True) -> None:
     """Write `content` to `path`; a reader sees the old file or the new one, never a part.
 
@@ -19,17 +33,11 @@ def replace_bytes(path: Path, content: bytes, *, is_synced: bool = True) -> None
 
     Raises OSError when the disk is full or the place may not be written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            if is_synced:
-                os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
+    with written_aside(path) as aside, aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        if is_synced:
+            os.fsync(file.fileno())
 
 
 def write_bytes(path: Path, content: bytes, *, is_synced: bool = True) -> None:
@@ -40,9 +48,12 @@ def write_bytes(path: Path, content: bytes, *, is_synced: bool = True) -> None:
     try:
         replace_bytes(path, content, is_synced=is_synced)
     except OSError as error:
-        raise EnvironmentFault(
-            f"{path} cannot be written: {error.strerror}. Free the disk or choose another --out."
-        ) from error
+        raise unwritable(path, error.strerror) from error
+
+
+def unwritable(path: Path, reason: object) -> EnvironmentFault:
+    """The error for a file of a run that could not be written."""
+    return EnvironmentFault(f"{path} cannot be written: {reason}. Free the disk or choose another --out.")
 
 
 def write_text(path: Path, text: str, *, is_synced: bool = True) -> None:

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from finetune.errors import InputError
-from finetune.files import write_bytes, write_json
+from finetune.files import file_sha256, unwritable, write_json, written_aside
 
 FORMAT = 1
 _KEPT = 2
@@ -34,18 +35,17 @@ class CheckpointFolder:
     def save(self, number: int, checkpoint: Checkpoint) -> None:
         """Write checkpoint `number`, and remove all but the two newest.
 
-        Not synced to the disk, which took a tenth of a second an epoch: a power failure may tear the newest ones,
-        which then do not fit their checksums.
+        Not synced to the disk, which would take longer than many an epoch: a power failure may tear the newest
+        ones, which then do not fit their checksums.
 
         Raises EnvironmentFault when the disk cannot hold it; the earlier ones stay.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        content = save({name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()})
-        write_bytes(self._tensors(number), content, is_synced=False)
+        tensors_sha256 = _write_tensors(self._tensors(number), checkpoint.tensors)
         record = {
             "format": FORMAT,
             "number": number,
-            "tensors_sha256": hashlib.sha256(content).hexdigest(),
+            "tensors_sha256": tensors_sha256,
             "state_sha256": _state_sha256(checkpoint.state),
             "state": checkpoint.state,
         }
@@ -96,6 +96,16 @@ class CheckpointFolder:
 
     def _record(self, number: int) -> Path:
         return self.folder / f"{number:08d}.json"
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write a file of tensors aside and put it in place; its sha256. No copy of them all is made in memory."""
+    try:
+        with written_aside(path) as aside:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, aside)
+            return file_sha256(aside)
+    except (OSError, SafetensorError) as error:
+        raise unwritable(path, getattr(error, "strerror", None) or error) from error
 
 
 def _state_sha256(state: dict[str, Any]) -> str:

@@ -1,13 +1,14 @@
 """A checkpoint is whole or it is not used."""
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
 import torch
 
 from finetune.checkpoint import FORMAT, Checkpoint, CheckpointFolder
-from finetune.errors import InputError
+from finetune.errors import EnvironmentFault, InputError
 
 
 def filled(folder: Path, count: int) -> CheckpointFolder:
@@ -61,3 +62,19 @@ def test_a_newer_format_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "00000001.json").write_text(json.dumps({**record, "format": FORMAT + 1}))
     with pytest.raises(InputError, match=f"format {FORMAT + 1}"):
         checkpoints.load()
+
+
+def test_a_disk_that_cannot_hold_it_is_an_environment_fault_and_the_earlier_one_stays(tmp_path: Path) -> None:
+    checkpoints = filled(tmp_path, 1)
+    before = sorted(tmp_path.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # as a full disk does: what is written is cut short
+    try:
+        with pytest.raises(EnvironmentFault, match=r"00000002\.safetensors cannot be written: .*Free the disk"):
+            checkpoints.save(2, Checkpoint({"weight": torch.zeros(100_000)}, {"epoch": 2}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sorted(tmp_path.iterdir()) == before
+    found, lost = checkpoints.load()
+    assert found is not None
+    assert (found.state, lost) == ({"epoch": 1}, [])
