@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from benchmarks.peers.drawn import DRAWN, drawn_weights
 from benchmarks.peers.errors import PeerError
 from benchmarks.peers.jobs import MODEL, POLICIES, SEEDS, TOOLS, Job, Variant, plan_jobs
 from benchmarks.peers.page import write_page
@@ -21,7 +22,7 @@ _RUNNING = (
     click.option("--model", default=MODEL, show_default=True, help="The backbone, by timm's name."),
     click.option("--same-work", type=click.Choice(POLICIES), help="One policy, epochs and batch size for every tool."),
     click.option("--data", type=_PATH, required=True, help="Folder that holds the sets' folders."),
-    click.option("--weights", required=True, metavar="FILE|none", help="The backbone's weights for every tool."),
+    click.option("--weights", required=True, metavar="FILE|drawn", help="The backbone's weights for every tool."),
     _RESULTS,
     click.option("--work", type=_PATH, required=True, help="Folder for cuts, logs and predictions."),
     click.option(
@@ -99,7 +100,7 @@ def table(results: Path, out: Path) -> None:
 
 
 def _variant(options: dict[str, Any]) -> Variant:
-    return Variant(options["model"], options["weights"] != "none", options["same_work"])
+    return Variant(options["model"], options["weights"] != DRAWN, options["same_work"])
 
 
 def _jobs(sets: str, tools: str, seeds: str, options: dict[str, Any]) -> list[Job]:
@@ -116,7 +117,8 @@ def _run_and_keep(job: Job, options: dict[str, Any]) -> None:
     results: Path = options["results"]
     if job.key in {result.job.key for result in read_results(results)}:
         raise PeerError(f"{results} holds this run already; take its line out to run it again")
-    weights = None if options["weights"] == "none" else Path(options["weights"])
+    is_drawn = options["weights"] == DRAWN
+    weights = drawn_weights(job.variant.model, options["work"]) if is_drawn else Path(options["weights"])
     result = run_job(job, Places(options["data"], weights, options["work"], options["python"]))
     append_result(results, result)
     click.echo(

@@ -30,8 +30,8 @@ no claim.
     python -m benchmarks.peers all {places}
     python -m benchmarks.peers table --results RESULTS --out docs/benchmarks.md
 
-The command beside a number repeats it, with the same four places behind it (FILE is the backbone's weights, or `none`)
-and for the seeds 0, 1 and 2. The last table has a command for every set and tool.
+The command beside a number repeats it, with the same four places behind it (FILE is the backbone's weights, or `drawn`:
+random ones, the same for every tool) and for the seeds 0, 1 and 2. The last table has a command for every set and tool.
 """
 
 
@@ -255,7 +255,7 @@ def _command_list(jobs: Iterable[Job]) -> list[str]:
         line = f"    python -m benchmarks.peers run --set {job.set_name} --tool {job.tool} --seed {job.seed}"
         line += f" --same-work {variant.policy}" if variant.policy else ""
         line += f" --model {variant.model}" if variant.model != MODEL else ""
-        lines.append(line + ("" if variant.is_pretrained else " --weights none"))
+        lines.append(line + ("" if variant.is_pretrained else " --weights drawn"))
     return [*lines, ""]
 
 

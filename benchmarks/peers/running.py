@@ -32,8 +32,7 @@ class Places:
     """Where a comparison finds and leaves its things."""
 
     data: Path
-    weights: Path | None
-    """None: random weights."""
+    weights: Path
     work: Path
     peer_python: Path
     """The interpreter of the environment that `make bench-env` makes."""
@@ -49,7 +48,7 @@ def run_job(job: Job, places: Places) -> Result:
     folder = places.work / "runs" / job.folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    weights = "none" if places.weights is None else str(places.weights.resolve())
+    weights = str(places.weights.resolve())
     out, cache = folder / "out", folder / "store"
     if job.tool in OWN_TOOLS:
         command, start_up = own_command(job, manifest, weights, out), own_start_up()

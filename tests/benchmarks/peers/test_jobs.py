@@ -46,11 +46,11 @@ def test_every_tool_gets_the_same_manifest_backbone_weights_and_seed(policy: str
 
 
 def test_plan_prints_commands_that_run_takes(tmp_path: Path) -> None:
-    places = ["--data", "my data", "--weights", "none", "--results", "r.jsonl", "--work", "w"]
+    places = ["--data", "my data", "--weights", "drawn", "--results", "r.jsonl", "--work", "w"]
     choice = ["--sets", "bccd_wbc", "--tools", "plain", "--seeds", "1", "--same-work", "full"]
     done = CliRunner().invoke(main, ["plan", *choice, *places])
     assert done.exit_code == 0, done.output
     assert done.output == (
         "python -m benchmarks.peers run --set bccd_wbc --tool plain --seed 1 --model tf_efficientnet_lite0 "
-        "--same-work full --data 'my data' --weights none --results r.jsonl --work w --python .bench-env/bin/python\n"
+        "--same-work full --data 'my data' --weights drawn --results r.jsonl --work w --python .bench-env/bin/python\n"
     )

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from benchmarks.peers.drawn import drawn_weights
 from benchmarks.peers.errors import PeerError
 from benchmarks.peers.jobs import Job, Variant
 from benchmarks.peers.running import ROOT, Places, run_job, score_predictions
@@ -95,9 +97,20 @@ def small_sets(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+def test_drawn_weights_are_whole_the_same_again_and_keep_maps_in_bounds(tmp_path: Path) -> None:
+    files = [drawn_weights("resnet18", tmp_path / name) for name in ("one", "other")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    changed = files[0].stat().st_mtime_ns
+    assert drawn_weights("resnet18", tmp_path / "one").stat().st_mtime_ns == changed
+    model = load_backbone("resnet18", str(files[0]), 3).model.eval()
+    images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        assert 0.1 < float(model.forward_features(images).std()) < 10
+
+
 @pytest.mark.slow
 def test_a_job_is_timed_and_told_whole(small_sets: Path, tmp_path: Path) -> None:
-    places = Places(small_sets, None, tmp_path / "work", Path(PYTHON))
+    places = Places(small_sets, drawn_weights("resnet18", tmp_path), tmp_path / "work", Path(PYTHON))
     job = Job("brain_mri_yesno", "script", 1, Variant("resnet18", is_pretrained=False))
     result = run_job(job, places)
     assert result.job == job
@@ -113,7 +126,10 @@ def test_a_tool_that_fails_is_told_with_the_end_of_its_log(small_sets: Path, tmp
     python.write_text("#!/bin/sh\ncase $3 in --imports-only) ;; *) echo no memory left; exit 3;; esac\n")
     python.chmod(0o755)
     with pytest.raises(PeerError, match=r"exit code 3 of: (?s:.*)no memory left\nThe whole log: "):
-        run_job(Job("brain_mri_yesno", "script", 0), Places(small_sets, None, tmp_path / "work", python))
+        run_job(
+            Job("brain_mri_yesno", "script", 0),
+            Places(small_sets, Path("weights.safetensors"), tmp_path / "work", python),
+        )
 
 
 def test_threads_are_the_machines_own_and_no_hub_is_asked(
@@ -124,10 +140,13 @@ def test_threads_are_the_machines_own_and_no_hub_is_asked(
     python.write_text("#!/bin/sh\necho threads=${OMP_NUM_THREADS-unset} offline=$HF_HUB_OFFLINE\nexit 3\n")
     python.chmod(0o755)
     with pytest.raises(PeerError, match="threads=unset offline=1"):
-        run_job(Job("brain_mri_yesno", "plain", 0), Places(small_sets, None, tmp_path / "work", python))
+        run_job(
+            Job("brain_mri_yesno", "plain", 0),
+            Places(small_sets, Path("weights.safetensors"), tmp_path / "work", python),
+        )
 
 
 def test_without_their_environment_the_peers_are_not_run(small_sets: Path, tmp_path: Path) -> None:
-    places = Places(small_sets, None, tmp_path / "work", tmp_path / "nowhere" / "python")
+    places = Places(small_sets, Path("weights.safetensors"), tmp_path / "work", tmp_path / "nowhere" / "python")
     with pytest.raises(PeerError, match="is not there; make the peers' environment with: make bench-env"):
         run_job(Job("brain_mri_yesno", "plain", 0), places)
