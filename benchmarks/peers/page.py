@@ -19,7 +19,7 @@ Every tool gets the same images, the same cuts, the same backbone and the same w
 own; its wall time is that of the whole process, imports included. Start-up is a process that imports the same and
 ends, measured just before. Each set is cut two thirds to one third, by group and class, three times (seeds 0, 1, 2);
 training is capped at 300 images and test at 600, by whole groups; equal files are one group. Balanced accuracy is
-computed in one place from each tool's predictions.csv. Tools take turns on each cut. Trainer and Lightning are run on
+computed in one place from each tool's predictions.csv. Tools take turns on each cut. Trainer is run on
 the first cut alone. tailtune's feature store is empty before each run; tailtune and fastai take their validation images
 out of the training images. What only a GPU could show is unmeasured.
 

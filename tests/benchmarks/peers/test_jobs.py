@@ -22,10 +22,10 @@ def test_tools_take_turns_on_each_cut_and_each_job_stands_once() -> None:
     assert len({job.folder for job in jobs}) == len({job.key for job in jobs}) == len(jobs)
 
 
-def test_trainer_and_lightning_are_run_on_the_first_cut_alone_but_for_the_same_work() -> None:
+def test_trainer_is_run_on_the_first_cut_alone_but_for_the_same_work() -> None:
     own_way = list(plan_jobs(["bccd_wbc"], TOOLS, [0, 1, 2], Variant()))
     assert [job.seed for job in own_way if job.tool == "trainer"] == [0]
-    assert [job.seed for job in own_way if job.tool == "fastai"] == [0, 1, 2]
+    assert [job.seed for job in own_way if job.tool == "lightning"] == [0, 1, 2]
     same = list(plan_jobs(["bccd_wbc"], TOOLS, [0, 1, 2], Variant(policy="head-only")))
     assert [job.seed for job in same if job.tool == "trainer"] == [0, 1, 2]
     assert {job.tool for job in same} == {"tailtune", "plain", "fastai", "trainer", "lightning"}
