@@ -21,7 +21,7 @@ class Keeping:
 
     All geometries are made while an image is in memory: to which part of the data it will go is not known
     yet. An image that one of them leaves as it is, is kept whole instead, and the others are made from it
-    when they are asked for.
+    whenever they are asked for: it is small.
     """
 
     store: PixelStore
@@ -63,10 +63,8 @@ class Keeping:
         whole = self.store.read(whole_geometry(), digest)
         pixels = _as_colour(whole) if whole is not None else _decode(path, digest)
         fitted = geometry(pixels)
-        if fitted is not pixels:
-            self._keep(geometry, digest, fitted)
-        elif whole is None:
-            self._keep(whole_geometry(), digest, pixels)
+        if whole is None:
+            self._keep(whole_geometry() if fitted is pixels else geometry, digest, fitted)
         return fitted
 
     def _keep(self, geometry: Geometry, digest: str, pixels: Pixels) -> None:

@@ -48,8 +48,7 @@ class Forecast:
     `seconds` has the names of timings.json, and `scan` (images read, network loaded and cut: as
     measured just now) and, where norm statistics are estimated, `adapt`. The tail's are for every
     epoch that the recipe allows. `store` has one row for each part that is stored, `bytes` are
-    those of its arrays; `pixel_bytes` those of the decoded pixels, which lie there already (a
-    run may add those of small images in the sizes of its views).
+    those of its arrays; `pixel_bytes` those of the decoded pixels, which lie there already.
     `calibration_seconds` were spent on finding out.
     """
 

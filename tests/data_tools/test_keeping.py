@@ -108,6 +108,17 @@ def test_small_images_are_kept_whole_and_serve_every_size(
     check_all(keeping, small, (other,))
 
 
+def test_what_is_kept_after_a_scan_is_all_that_will_be(tmp_path: Path, pictures: list[Path]) -> None:
+    """So the bytes can be told before a run."""
+    keeping = Keeping(PixelStore(tmp_path / "pixels", 10**8), GEOMETRIES)
+    probes = probe_images(pictures, keeping=keeping)
+    held = {file: file.stat().st_size for file in (tmp_path / "pixels").rglob("*") if file.is_file()}
+    for path, probe in zip(pictures, probes, strict=True):
+        for geometry in GEOMETRIES:
+            keeping.pixels(path, probe.sha256, geometry)
+    assert {file: file.stat().st_size for file in (tmp_path / "pixels").rglob("*") if file.is_file()} == held
+
+
 def test_grey_images_take_a_third(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 60), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "grey.png")
