@@ -56,14 +56,14 @@ def unwritable(path: Path, reason: object) -> EnvironmentFault:
     return EnvironmentFault(f"{path} cannot be written: {reason}. Free the disk or choose another --out.")
 
 
-def write_text(path: Path, text: str, *, is_synced: bool = True) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 with the line ends it has."""
-    write_bytes(path, text.encode("utf-8", errors="surrogateescape"), is_synced=is_synced)
+    write_bytes(path, text.encode("utf-8", errors="surrogateescape"))
 
 
-def write_json(path: Path, content: Any, *, is_synced: bool = True) -> None:
+def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON; NaN is refused."""
-    write_text(path, json_text(content), is_synced=is_synced)
+    write_text(path, json_text(content))
 
 
 def json_text(content: Any) -> str:

@@ -12,7 +12,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from finetune.errors import InputError
-from finetune.files import file_sha256, unwritable, write_json, written_aside
+from finetune.files import file_sha256, json_text, unwritable, write_bytes, written_aside
 
 FORMAT = 1
 _KEPT = 2
@@ -49,7 +49,8 @@ class CheckpointFolder:
             "state_sha256": _state_sha256(checkpoint.state),
             "state": checkpoint.state,
         }
-        write_json(self._record(number), record, is_synced=False)
+        content = json_text(record).encode("utf-8", errors="surrogateescape")
+        write_bytes(self._record(number), content, is_synced=False)
         for old in self.numbers()[:-_KEPT]:
             self._record(old).unlink()
         self._remove_orphans()
