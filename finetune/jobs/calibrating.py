@@ -68,8 +68,7 @@ def time_trunk(trunk: nn.Module, images: ImageViews, device: torch.device, dtype
             break
     first, last, more = marks[1], marks[-1], len(marks) - 2
     later = ((last[0] - first[0]) / more, (last[1] - first[1]) / more) if more else first
-    stored = [np.concatenate([part.numpy() for part in parts]).astype(dtype) for parts in zip(*kept, strict=True)]
-    return TrunkPace(images.batch_views, first, later), stored
+    return TrunkPace(images.batch_views, first, later), _as_stored(kept, dtype)
 
 
 def time_bridge(bridge: nn.Module, source: StoredSource, images: ImageViews, dtype: str) -> tuple[TrunkPace, Features]:
@@ -77,8 +76,11 @@ def time_bridge(bridge: nn.Module, source: StoredSource, images: ImageViews, dty
     started = perf_counter()
     made = list(run_bridge(bridge, source, range(len(source.targets))))
     seconds = (0.0, (perf_counter() - started) / len(made))
-    stored = [np.concatenate([part.numpy() for part in parts]).astype(dtype) for parts in zip(*made, strict=True)]
-    return TrunkPace(images.batch_views, seconds, seconds), stored
+    return TrunkPace(images.batch_views, seconds, seconds), _as_stored(made, dtype)
+
+
+def _as_stored(batches: Sequence[tuple[Tensor, ...]], dtype: str) -> Features:
+    return [np.concatenate([part.numpy() for part in parts]).astype(dtype) for parts in zip(*batches, strict=True)]
 
 
 class TimedSource:
