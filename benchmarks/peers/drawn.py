@@ -11,14 +11,14 @@ def drawn_weights(model: str, work: Path) -> Path:
 
     BatchNorm layers hold the statistics of noise: with those they are born with, maps would grow from layer to layer.
     """
+    file = work / DRAWN / f"{model}.safetensors"
+    if file.exists():
+        return file
     import timm
     import torch
     from safetensors.torch import save_file
     from torch.nn.modules.batchnorm import _BatchNorm
 
-    file = work / DRAWN / f"{model}.safetensors"
-    if file.exists():
-        return file
     torch.manual_seed(0)
     network = timm.create_model(model).train()
     for module in network.modules():
