@@ -132,24 +132,25 @@ class SourceMaker:
         is_training = split == "train"
         images, targets = self.images(split, is_training=is_training), self.targets(split)
         trunk, device = cut.trunk, self.made.device
-        if trunk is not None and is_training:
-            trunk = fold_norms(trunk)
-        if trunk is None or is_training and self.recipe.cache.mode == "fresh":
-            return FreshSource(images, targets, trunk, device)
+        if trunk is None:
+            return FreshSource(images, targets, None, device)
+        if is_training and self.recipe.cache.mode == "fresh":
+            return FreshSource(images, targets, fold_norms(trunk), device)
         identity, label = self.identity(split, cut, frozen_sha256), f"trunk, {split}"
         bridge = self.bridge(cut)
+        part = trunk if bridge is None else bridge
+        runner = fold_norms(part) if is_training else part
         if bridge is None:
 
             def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
-                return run_trunk(trunk, images, device, order=order, label=label, track=self.track, watch=self.watch)
+                return run_trunk(runner, images, device, order=order, label=label, track=self.track, watch=self.watch)
 
         else:
             key, early = self._earliest(split)
             identity = replace(identity, made_from=key)
-            crossing = fold_norms(bridge) if is_training else bridge
 
             def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
-                return run_bridge(crossing, early, order, label=label, track=self.track, watch=self.watch)
+                return run_bridge(runner, early, order, label=label, track=self.track, watch=self.watch)
 
         return StoredSource(self._stored(split, identity, compute), targets, device)
 
