@@ -186,22 +186,22 @@ class _Trial:
         """A sample of the source that the run makes; what the trunk and the store take for it is counted."""
         is_training, maker, device = split == "train", self.maker, self.made.device
         images, targets, trunk = maker.images(split, is_training=is_training), maker.targets(split), cut.trunk
-        if trunk is not None and is_training:
-            trunk = fold_norms(trunk)
-        identity = maker.identity(split, cut, state)
-        if trunk is None or (is_training and self.recipe.cache.mode == "fresh"):
-            return FreshSource(images, targets, trunk, device)
-        bridge = maker.bridge(cut)
+        if trunk is None:
+            return FreshSource(images, targets, None, device)
+        if is_training and self.recipe.cache.mode == "fresh":
+            return FreshSource(images, targets, fold_norms(trunk), device)
+        identity, bridge = maker.identity(split, cut, state), maker.bridge(cut)
+        part = trunk if bridge is None else bridge
+        runner = fold_norms(part) if is_training else part
         sample = images if is_training else self._held_out_images()
         if bridge is not None:
             identity = replace(identity, made_from="the earliest cut")
             early = self._source(split, self.made.cut, self._state(0, self.made.plan))
             assert isinstance(early, StoredSource)
             if (cut, is_training) not in self._samples:
-                crossing = fold_norms(bridge) if is_training else bridge
-                self._samples[cut, is_training] = time_bridge(crossing, early, sample, identity.dtype)
+                self._samples[cut, is_training] = time_bridge(runner, early, sample, identity.dtype)
         elif (cut, is_training) not in self._samples:
-            self._samples[cut, is_training] = time_trunk(trunk, sample, device, identity.dtype)
+            self._samples[cut, is_training] = time_trunk(runner, sample, device, identity.dtype)
         pace, features = self._samples[cut, is_training]
         if identity.key not in self.stored:
             self.stored[identity.key] = _describe_stored(split, identity)
