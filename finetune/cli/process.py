@@ -11,12 +11,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from finetune.cli.compiler import defer_compiler
 from finetune.cli.main import BUG_EXIT, main
 
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Look for no garbage inside; what is there afterwards is here to stay, and never looked through again."""
+    """Look for no garbage inside; what is there afterwards is here to stay, and never looked through again.
+
+    torch's compiler is not loaded before something needs it.
+    """
+    defer_compiler()
     was_enabled = gc.isenabled()
     gc.disable()
     try:
