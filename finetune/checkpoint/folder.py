@@ -14,7 +14,7 @@ from torch import Tensor
 from finetune.errors import InputError
 from finetune.files import file_sha256, json_text, unwritable, write_bytes, written_aside
 
-FORMAT = 1
+FORMAT = 2
 _KEPT = 2
 
 

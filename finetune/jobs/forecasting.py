@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from finetune.checkpoint import SAVE_SHARE
 from finetune.features import (
     FeatureSource,
     FreshSource,
@@ -165,7 +166,8 @@ class _Trial:
         if ends_with_solved_head(made.backbone, made.plan, self.recipe):
             return
         steps, checkpoint = time_training(made, self.recipe, planned, cut, train)
-        self._seconds["tail"] += planned.phase.epochs * (steps.seconds(len(train.targets)) + judging + checkpoint)
+        epochs = planned.phase.epochs * (steps.seconds(len(train.targets)) + judging)
+        self._seconds["tail"] += epochs + min(planned.phase.epochs * checkpoint, SAVE_SHARE * epochs + checkpoint)
 
     def _evaluate(self) -> None:
         made, state = self.made, self._state(len(self.made.phases), self.made.plan)

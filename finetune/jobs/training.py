@@ -1,4 +1,4 @@
-"""Train the tail, phase by phase, with a proof for each and a checkpoint after every epoch."""
+"""Train the tail, phase by phase, with a proof for each and checkpoints between epochs."""
 
 import difflib
 import hashlib
@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from finetune.checkpoint import Checkpoint, CheckpointFolder
+from finetune.checkpoint import SAVE_SHARE, Checkpoint, CheckpointFolder
 from finetune.errors import InputError
 from finetune.freezing import Cut, frozen_digest
 from finetune.interrupts import StopRequest
@@ -52,6 +52,7 @@ class PhaseTrainer:
             recipe.seed,
             made.backbone.stages.parameters,
             save=self._save,
+            save_share=SAVE_SHARE,
             stop=stop,
         )
         self._saved = max(checkpoints.numbers(), default=0)
@@ -108,8 +109,7 @@ class PhaseTrainer:
                     self.fitter.end()
                 else:
                     self.fitter.fit_phase(phase, cut, data, is_last=is_last, track=self.maker.track)
-        proof["frozen_sha256_after"] = frozen_digest(model, planned.plan)
-        self.fitter.save()
+        proof["frozen_sha256_after"] = frozen_digest(model, planned.plan)  # where it is not saved, it is found anew
 
     def _begin(self, phase: Phase, cut: Cut, data: TailData) -> None:
         say, is_wanted = self.maker.say, wants_solved_head(self.made.backbone, self.recipe)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from finetune.checkpoint import Checkpoint
+from finetune.checkpoint import Checkpoint, SavePace
 from finetune.errors import TailtuneError
 from finetune.freezing import Cut, FreezePlan
 from finetune.interrupts import StopRequest
@@ -41,8 +41,9 @@ class TailFitter:
 
     `plan` is what stays frozen throughout, each phase may freeze more; `stages` has the stage of
     each parameter. Order, dropout and views are functions of (seed, phase, epoch); the global
-    random state is left as it was. `save` receives a checkpoint after every epoch and when `stop`
-    asks for an end in the middle of one.
+    random state is left as it was. `save` receives a checkpoint after every epoch, or as many of them
+    as `save_share` of the time allows, after the last of a phase, and when `stop` asks for an end in the
+    middle of one.
     """
 
     def __init__(
@@ -54,10 +55,11 @@ class TailFitter:
         stages: Mapping[str, str],
         *,
         save: Callable[[Checkpoint], None] | None = None,
+        save_share: float = math.inf,
         stop: StopRequest | None = None,
     ) -> None:
         self.model, self.plan, self.settings, self.seed, self.stages = model, plan, settings, seed, stages
-        self._save, self.stop = save, stop or StopRequest()
+        self._save, self._pace, self.stop = save, SavePace(save_share), stop or StopRequest()
         self.state = TrainingState()
         self.optimizer: torch.optim.Optimizer | None = None
         self.average: WeightAverage | None = None
@@ -117,7 +119,8 @@ class TailFitter:
             self.state.rows.append(row)
             self.state.position = Position(epoch + 1)
             self.state.is_over = is_last and (epoch == phase.last_epoch or self._has_stalled(phase, epoch, data))
-            self.save()
+            if self.state.is_over or epoch == phase.last_epoch or self._pace.is_due():
+                self.save()
             if self.state.is_over:
                 break
 
@@ -128,7 +131,9 @@ class TailFitter:
 
     def save(self) -> None:
         """Hand the present state to `save`."""
-        if self._save is not None:
+        if self._save is None:
+            return
+        with self._pace.measured():
             self._save(pack(self.state, self._learned(), self._present_averages(), self._present_optimizer()))
 
     def _begin_phase(self, data: TailData) -> None:

@@ -48,9 +48,11 @@ def pack(
     average: Mapping[str, Tensor],
     optimizer: Mapping[str, Mapping[str, Tensor]],
 ) -> Checkpoint:
-    """Everything as one checkpoint."""
+    """Everything as one checkpoint; of what is kept, no second copy of values that stand in it anyway."""
+    present = {**learned, **average}
+    twice = [name for name, tensor in state.kept.state.items() if torch.equal(tensor, present[name])]
     tensors = {f"model|{name}": tensor for name, tensor in learned.items()}
-    tensors |= {f"kept|{name}": tensor for name, tensor in state.kept.state.items()}
+    tensors |= {f"kept|{name}": tensor for name, tensor in state.kept.state.items() if name not in twice}
     tensors |= {f"average|{name}": tensor for name, tensor in average.items()}
     tensors |= {f"optimizer|{key}|{name}": value for name, held in optimizer.items() for key, value in held.items()}
     if state.position.random is not None:
@@ -60,6 +62,7 @@ def pack(
         "batches": state.position.batches,
         "losses": state.position.losses,
         "kept": {name: _finite(getattr(state.kept, name)) for name in _KEPT},
+        "kept_as_present": twice,
         "rows": [[_finite(value) for value in row] for row in state.rows],
         "peak": state.peak,
         "last_gain": state.last_gain,
@@ -75,11 +78,14 @@ def unpack(
 ) -> tuple[TrainingState, dict[str, Tensor], dict[str, Tensor], dict[str, dict[str, Tensor]]]:
     """The state, and the tensors of model, average and optimizer (parameter -> key -> tensor)."""
     content = checkpoint.state
+    learned, average = _below("model", checkpoint.tensors), _below("average", checkpoint.tensors)
+    present = {**learned, **average}
+    kept = {name: present[name].clone() for name in content.get("kept_as_present", [])}
     state = TrainingState(
         position=Position(
             content["epoch"], content["batches"], list(content["losses"]), checkpoint.tensors.get("random")
         ),
-        kept=_kept(content["kept"], _below("kept", checkpoint.tensors)),
+        kept=_kept(content["kept"], kept | _below("kept", checkpoint.tensors)),
         rows=[_row(row) for row in content["rows"]],
         peak=content["peak"],
         last_gain=content["last_gain"],
@@ -91,7 +97,7 @@ def unpack(
     for path, tensor in _below("optimizer", checkpoint.tensors).items():
         key, _, name = path.partition("|")
         optimizer.setdefault(name, {})[key] = tensor
-    return state, _below("model", checkpoint.tensors), _below("average", checkpoint.tensors), optimizer
+    return state, learned, average, optimizer
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:

@@ -30,6 +30,8 @@ SCAN_OPENS = 1
 """Openings of one image in a run: by the audit alone. Views, fresh epochs and the page read the pixels it kept."""
 FROZEN_HASHES = 4
 """Passes over the frozen tensors in a run of one phase: before and after the run, before and after the phase."""
+SOLVED_HEAD_CHECKPOINTS = 1
+"""Checkpoints before the first step; then one an epoch, where the pace allows."""
 CUT_FORWARDS = {"Trunk": 3, "Tail": 2}
 CUT_IMAGES = {"Trunk": 2 + 3 + 2, "Tail": 2 + 2}
 """Passes with which a cut is found (two images, and three) and then checked against the whole in both modes."""
@@ -174,8 +176,16 @@ def changed(recipe: Recipe, **sections: dict[str, object]) -> Recipe:
 
 @pytest.mark.parametrize(("views", "epochs", "batch_size"), [(1, 1, 8), (3, 3, 29)])
 def test_a_stored_run_looks_once_at_each_image_and_each_view_and_steps_once_a_batch(
-    digits_folder: Path, small_recipe: Recipe, store: Path, tmp_path: Path, views: int, epochs: int, batch_size: int
+    digits_folder: Path,
+    small_recipe: Recipe,
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    views: int,
+    epochs: int,
+    batch_size: int,
 ) -> None:
+    monkeypatch.setattr("finetune.jobs.training.SAVE_SHARE", math.inf)
     training = {"epochs": epochs, "batch_size": batch_size}
     recipe = changed(small_recipe, augment={"views": views}, train=training, head={"start": "solved"})
     with counting() as found:
@@ -193,7 +203,7 @@ def test_a_stored_run_looks_once_at_each_image_and_each_view_and_steps_once_a_ba
     assert stored_bytes(store) == work.values * (2 * train * views + 4 * held_out)
     assert found.frozen_hashes == FROZEN_HASHES
     assert sum(times for path, times in found.opened.items() if path.endswith(".pth")) == 1
-    assert checkpoints_written(found) == 1 + epochs + 1
+    assert checkpoints_written(found) == SOLVED_HEAD_CHECKPOINTS + epochs
 
 
 @pytest.mark.usefixtures("store")

@@ -101,7 +101,7 @@ def test_killed_between_and_inside_phases_it_resumes_to_the_same_bytes(
 ) -> None:
     whole = finetune.run(digits_folder, gradual, tmp_path / "whole").folder
     out = tmp_path / "parts"
-    for count in (0, 1, 3, 5):
+    for count in (0, 1, 2, 3):
         more = ["--resume"] if out.exists() else []
         assert kill_at(count, command(digits_folder, whole / "recipe.yaml", out, *more), out, signal.SIGKILL) == -9
     done = subprocess.run(
@@ -136,7 +136,7 @@ def test_gradual_on_hymenoptera_survives_kills(tmp_path: Path) -> None:
     os.environ.update(environment)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     subprocess.run(command(data, recipe, whole), check=True)
-    for count in (1, 2, 4):
+    for count in (1, 2, 3):
         more = ["--resume"] if parts.exists() else []
         assert kill_at(count, command(data, recipe, parts, *more), parts, signal.SIGKILL) == -9
     subprocess.run(command(data, recipe, parts, "--resume"), check=True)

@@ -62,6 +62,34 @@ def test_an_earlier_phase_has_no_patience() -> None:
     assert len(run.state.rows) == 30
 
 
+def test_checkpoints_that_take_more_than_their_share_are_written_at_the_end_of_a_phase_alone() -> None:
+    model, lock, cut = setting()
+    saved: list[Checkpoint] = []
+    stages = {name: "stage4" for name, _ in model.named_parameters()}
+    run = TailFitter(model, lock.plan, TrainSettings(epochs=6), 0, stages, save=saved.append, save_share=0.0)
+    data = TailData(source(32), source(8, seed=1), 2)
+    for first, last in ((1, 2), (3, 6)):
+        run.fit_phase(Phase(0, "custom", first, last, 0.01), cut, data, is_last=last == 6)
+    assert [checkpoint.state["epoch"] - 1 for checkpoint in saved] == [1, 2, 6]  # what the first takes is not known
+
+
+def test_a_checkpoint_holds_what_is_kept_once() -> None:
+    model, lock, cut = setting()
+    for decay in (0.9, None):
+        saved: list[Checkpoint] = []
+        run = fitter(model, lock, TrainSettings(epochs=2, average_decay=decay), saved)
+        run.fit_phase(Phase(0, "custom", 1, 2, 1e-4), cut, TailData(source(32), None, 2), is_last=True)
+        assert run.state.kept.epoch == 2  # nothing to judge by: the last epoch is kept
+        assert not [name for name in saved[-1].tensors if name.startswith("kept|")]
+        kept = unpack(saved[-1])[0].kept.state
+        assert kept.keys() == run.state.kept.state.keys()
+        assert all(torch.equal(tensor, kept[name]) for name, tensor in run.state.kept.state.items())
+    run.state.kept.state = {name: tensor + 1 for name, tensor in run.state.kept.state.items()}
+    run.save()
+    kept = unpack(saved[-1])[0].kept.state
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in run.state.kept.state.items())
+
+
 def test_the_averaged_weights_are_judged_and_kept_and_the_raw_ones_go_on() -> None:
     model, lock, cut = setting()
     saved: list[Checkpoint] = []
