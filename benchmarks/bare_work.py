@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from data_tools import Pipeline, build_evaluation_pipeline, build_training_pipeline, sample_seed
 from finetune.backbones import Backbone, load_backbone
-from finetune.features import fold_norms
+from finetune.features import FP32, computing_in, fold_norms
 from finetune.features.images import TRUNK_BATCH
 from finetune.freezing import Cut
 from finetune.jobs.planning import lock_and_cut, plan_recipe
@@ -67,8 +67,8 @@ def measure_bare(sample: Sample, recipe: Recipe, repeats: int) -> BareSeconds:
     trunk, plain_trunk = 0.0, 0.0
     features: Features = (views,)
     if cut.trunk is not None:
-        trunk, features = _time_trunk(fold_norms(cut.trunk), views, repeats)
-        plain_trunk, _ = _time_trunk(cut.trunk, held_out, repeats)
+        trunk, features = _time_trunk(fold_norms(cut.trunk), views, recipe.train.precision, repeats)
+        plain_trunk, _ = _time_trunk(cut.trunk, held_out, FP32, repeats)
     step = _time_steps(cut.train_tail, backbone, features, torch.tensor(sample.targets), recipe, repeats)
     score = _time_scores(cut.eval_tail, features, repeats)
     values = 0 if cut.trunk is None else sum(int(np.prod(shape)) for shape in cut.shapes)
@@ -120,14 +120,14 @@ def _as_images(views: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(views)).contiguous(memory_format=torch.channels_last)
 
 
-def _time_trunk(trunk: nn.Module, images: Tensor, repeats: int) -> tuple[float, Features]:
+def _time_trunk(trunk: nn.Module, images: Tensor, arithmetic: str, repeats: int) -> tuple[float, Features]:
     """Seconds a view, and the features as the tail takes them."""
     made: list[Features] = []
 
     def forward() -> None:
         made[:] = [trunk(images[chosen]) for chosen in _batches(len(images), TRUNK_BATCH)]
 
-    with torch.inference_mode():
+    with torch.inference_mode(), computing_in(arithmetic, trunk, images.device):
         trunk(images[:TRUNK_BATCH])
         seconds = _median_seconds(forward, repeats)
     return seconds / len(images), tuple(_as_stored(torch.cat(parts)) for parts in zip(*made, strict=True))
@@ -135,7 +135,7 @@ def _time_trunk(trunk: nn.Module, images: Tensor, repeats: int) -> tuple[float, 
 
 def _as_stored(feature: Tensor) -> Tensor:
     """A copy that gradients may flow past; images keep their channels last."""
-    copy = feature.clone()
+    copy = feature.float().clone()
     return copy.contiguous(memory_format=torch.channels_last) if copy.ndim == 4 else copy
 
 
@@ -149,8 +149,9 @@ def _time_steps(
         batches.pop()  # a batch of one has no batch statistics
 
     def learn(chosen: slice) -> None:
-        logits = tail(*(feature[chosen] for feature in features))
-        loss = functional.cross_entropy(logits, targets[chosen], label_smoothing=recipe.train.label_smoothing)
+        with computing_in(recipe.train.precision, tail, targets.device):
+            logits = tail(*(feature[chosen] for feature in features))
+        loss = functional.cross_entropy(logits.float(), targets[chosen], label_smoothing=recipe.train.label_smoothing)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -178,6 +178,8 @@ class TrainSettings(Settings):
     """Largest norm of a step's gradient over all that learns; null = no limit."""
     average_decay: float | None = Field(default=0.97, gt=0, lt=1)
     """Decay per step of a running average of the weights, which is then what is judged and saved; null = none."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic on training views, in trunk and steps; auto: bf16 where the CPU has it. Scores are always fp32."""
     patience: int | None = Field(default=4, ge=1, le=100_000)
     """Epochs of the last phase without a better validation result before training stops; null = never."""
     device: Text = "auto"

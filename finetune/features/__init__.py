@@ -1,5 +1,6 @@
 """Trunk execution and the feature store: what is frozen runs once per view."""
 
+from finetune.features.arithmetic import BF16, FP32, choose_arithmetic, computing_in
 from finetune.features.bridge import run_bridge
 from finetune.features.folding import fold_norms
 from finetune.features.identity import StoreIdentity, describe_device
@@ -10,6 +11,8 @@ from finetune.features.stored import Features
 from finetune.features.trunk import estimate_norms, run_trunk
 
 __all__ = [
+    "BF16",
+    "FP32",
     "FeatureSource",
     "FeatureStore",
     "Features",
@@ -18,6 +21,8 @@ __all__ = [
     "StoreIdentity",
     "StoredSource",
     "Viewer",
+    "choose_arithmetic",
+    "computing_in",
     "describe_device",
     "estimate_norms",
     "fold_norms",

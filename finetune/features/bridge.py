@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from finetune.features.arithmetic import FP32, computing_in
 from finetune.features.images import TRUNK_BATCH
 from finetune.features.sources import StoredSource
 from finetune.progress import Track, untracked
@@ -16,13 +17,14 @@ def run_bridge(
     source: StoredSource,
     order: Sequence[int],
     *,
+    arithmetic: str = FP32,
     label: str = "bridge",
     track: Track = untracked,
     watch: Stopwatch | None = None,
 ) -> Iterator[tuple[Tensor, ...]]:
     """What `bridge` makes of every view of the images in `order`: tensors (images, views, ...) on the CPU.
 
-    Seconds count as `trunk`.
+    Float32, whatever the arithmetic. Seconds count as `trunk`.
     """
     watch, views = watch or Stopwatch(), source.views
     size = max(1, TRUNK_BATCH // views) * views
@@ -30,5 +32,7 @@ def run_bridge(
     batches = watch.waiting(source.batches(places, looks, size), "trunk")
     for features, _ in track(batches, label, -(-len(places) // size)):
         with torch.inference_mode(), watch.measure("trunk"):
-            made = tuple(feature.unflatten(0, (-1, views)).cpu() for feature in bridge(*features))
+            with computing_in(arithmetic, bridge, source.device):
+                crossed = bridge(*features)
+            made = tuple(feature.float().unflatten(0, (-1, views)).cpu() for feature in crossed)
         yield made

@@ -23,6 +23,8 @@ class StoreIdentity:
     backbone: str
     frozen_sha256: str
     is_folded: bool
+    arithmetic: str
+    """`fp32` or `bf16`."""
     made_from: str
     """Key of the stored features that these are made of; empty where they are made of images."""
     cut: tuple[str, ...]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from finetune.features.arithmetic import FP32, computing_in
 from finetune.features.images import ImageViews
 from finetune.features.stored import Features
 from finetune.features.trunk import as_input
@@ -51,8 +52,16 @@ class StoredSource:
 class FreshSource:
     """New views each epoch, through the trunk in inference mode; without a trunk, the images themselves."""
 
-    def __init__(self, images: ImageViews, targets: Tensor, trunk: nn.Module | None, device: torch.device) -> None:
+    def __init__(
+        self,
+        images: ImageViews,
+        targets: Tensor,
+        trunk: nn.Module | None,
+        device: torch.device,
+        arithmetic: str = FP32,
+    ) -> None:
         self.images, self.targets, self.trunk, self.device = images, targets, trunk, device
+        self.arithmetic = arithmetic
         self.views = len(images.views)
 
     def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
@@ -67,8 +76,8 @@ class FreshSource:
     def _features(self, images: Tensor) -> tuple[Tensor, ...]:
         if self.trunk is None:
             return (images,)
-        with torch.no_grad():
-            return tuple(self.trunk(images))
+        with torch.no_grad(), computing_in(self.arithmetic, self.trunk, self.device):
+            return tuple(feature.float() for feature in self.trunk(images))
 
 
 class _OneViewEach(ImageViews):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from finetune.features.arithmetic import FP32, computing_in
 from finetune.features.images import ImageViews
 from finetune.progress import Track, untracked
 from finetune.timing import Stopwatch
@@ -17,12 +18,15 @@ def run_trunk(
     images: ImageViews,
     device: torch.device,
     *,
+    arithmetic: str = FP32,
     order: Sequence[int] | None = None,
     label: str = "trunk",
     track: Track = untracked,
     watch: Stopwatch | None = None,
 ) -> Iterator[tuple[Tensor, ...]]:
     """Trunk outputs batch by batch, in order of the images, or in `order`: tensors (images, views, ...) on the CPU.
+
+    Float32, whatever the arithmetic.
 
     Seconds spent waiting for images count as `decode`, the forward passes as `trunk`.
     """
@@ -31,8 +35,9 @@ def run_trunk(
     for batch in track(watch.waiting(images.batches(order), "decode"), label, total):
         count, views = batch.shape[:2]
         with torch.inference_mode(), watch.measure("trunk"):
-            features = trunk(as_input(batch, device))
-            made = tuple(feature.unflatten(0, (count, views)).cpu() for feature in features)
+            with computing_in(arithmetic, trunk, device):
+                features = trunk(as_input(batch, device))
+            made = tuple(feature.float().unflatten(0, (count, views)).cpu() for feature in features)
         yield made
 
 

@@ -54,13 +54,15 @@ class TailPace:
         return self.start + images * self.image
 
 
-def time_trunk(trunk: nn.Module, images: ImageViews, device: torch.device, dtype: str) -> tuple[TrunkPace, Features]:
+def time_trunk(
+    trunk: nn.Module, images: ImageViews, device: torch.device, dtype: str, arithmetic: str
+) -> tuple[TrunkPace, Features]:
     """The pace of the trunk and of what prepares its images, as in the run; and the features that came, as stored.
 
     At least two batches go through, where there are two.
     """
     watch, marks, kept = Stopwatch(), [(0.0, 0.0)], []
-    for features in run_trunk(trunk, images, device, watch=watch):
+    for features in run_trunk(trunk, images, device, arithmetic=arithmetic, watch=watch):
         seconds = watch.seconds()
         marks.append((seconds["decode"], seconds["trunk"]))
         kept.append(features)
@@ -71,10 +73,12 @@ def time_trunk(trunk: nn.Module, images: ImageViews, device: torch.device, dtype
     return TrunkPace(images.batch_views, first, later), _as_stored(kept, dtype)
 
 
-def time_bridge(bridge: nn.Module, source: StoredSource, images: ImageViews, dtype: str) -> tuple[TrunkPace, Features]:
+def time_bridge(
+    bridge: nn.Module, source: StoredSource, images: ImageViews, dtype: str, arithmetic: str
+) -> tuple[TrunkPace, Features]:
     """The same where features are made of stored ones, on those of them that are there."""
     started = perf_counter()
-    made = list(run_bridge(bridge, source, range(len(source.targets))))
+    made = list(run_bridge(bridge, source, range(len(source.targets)), arithmetic=arithmetic))
     seconds = (0.0, (perf_counter() - started) / len(made))
     return TrunkPace(images.batch_views, seconds, seconds), _as_stored(made, dtype)
 

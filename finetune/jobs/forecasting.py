@@ -191,7 +191,7 @@ class _Trial:
         if trunk is None:
             return FreshSource(images, targets, None, device)
         if is_training and self.recipe.cache.mode == "fresh":
-            return FreshSource(images, targets, fold_norms(trunk), device)
+            return FreshSource(images, targets, fold_norms(trunk), device, self.recipe.train.precision)
         identity, bridge = maker.identity(split, cut, state), maker.bridge(cut)
         part = trunk if bridge is None else bridge
         runner = fold_norms(part) if is_training else part
@@ -201,9 +201,11 @@ class _Trial:
             early = self._source(split, self.made.cut, self._state(0, self.made.plan))
             assert isinstance(early, StoredSource)
             if (cut, is_training) not in self._samples:
-                self._samples[cut, is_training] = time_bridge(runner, early, sample, identity.dtype)
+                self._samples[cut, is_training] = time_bridge(
+                    runner, early, sample, identity.dtype, identity.arithmetic
+                )
         elif (cut, is_training) not in self._samples:
-            self._samples[cut, is_training] = time_trunk(runner, sample, device, identity.dtype)
+            self._samples[cut, is_training] = time_trunk(runner, sample, device, identity.dtype, identity.arithmetic)
         pace, features = self._samples[cut, is_training]
         if identity.key not in self.stored:
             self.stored[identity.key] = _describe_stored(split, identity)

@@ -55,12 +55,20 @@ def plan_source(recipe: Recipe, identity: StoreIdentity | None, budget: int, wor
 
 
 def recalled(recipe: Recipe, earlier: Path) -> Recipe:
-    """`recipe`, with the source that the run whose recipe lies at `earlier` has chosen; without one as it is."""
-    if recipe.cache.mode != "auto" or not earlier.exists():
+    """`recipe`, with source and arithmetic that the run whose recipe lies at `earlier` has chosen; else as it is."""
+    if not earlier.exists():
         return recipe
     held = load_recipe(str(earlier), {})
+    if recipe.train.precision == "auto":
+        recipe = with_precision(recipe, held.train.precision)
     views = min(held.augment.views, recipe.augment.views)
-    return recipe if held.cache.mode == "auto" else _with(recipe, held.cache.mode, views)
+    is_settled = recipe.cache.mode != "auto" or held.cache.mode == "auto"
+    return recipe if is_settled else _with(recipe, held.cache.mode, views)
+
+
+def with_precision(recipe: Recipe, precision: str) -> Recipe:
+    """The recipe with its arithmetic filled in."""
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"precision": precision})})
 
 
 def _with(recipe: Recipe, mode: str, views: int) -> Recipe:

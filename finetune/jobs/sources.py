@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch import nn
@@ -11,6 +12,8 @@ from data_tools import Pipeline, build_evaluation_pipeline, build_training_pipel
 from finetune.cache import default_cache_folder
 from finetune.errors import FeaturesTooLargeError
 from finetune.features import (
+    BF16,
+    FP32,
     FeatureSource,
     FeatureStore,
     FreshSource,
@@ -18,6 +21,7 @@ from finetune.features import (
     StoredSource,
     StoreIdentity,
     Viewer,
+    choose_arithmetic,
     describe_device,
     estimate_norms,
     fold_norms,
@@ -31,13 +35,21 @@ from finetune.freezing import Cut, bridge_cuts, frozen_digest
 from finetune.jobs.folder import package_versions
 from finetune.jobs.keeping import cache_bytes
 from finetune.jobs.planning import Preview, begin_phase, example_images
-from finetune.jobs.source_planning import plan_source, recalled
+from finetune.jobs.source_planning import plan_source, recalled, with_precision
 from finetune.progress import Say, Track
 from finetune.timing import Stopwatch
 from finetune.training import TailData
 from recipes import Recipe
 
 _DTYPES = {"auto": "float16", "fp16": "float16", "fp32": "float32"}
+
+
+class _Shown(TypedDict):
+    """How the work of a trunk is told."""
+
+    label: str
+    track: Track
+    watch: Stopwatch
 
 
 class SourceMaker:
@@ -59,12 +71,16 @@ class SourceMaker:
         self._bridges: dict[Cut, nn.Module | None] = {}
 
     def settle(self, earlier: Path | None = None) -> Recipe:
-        """Choose the source once for the whole run, say so, and give the recipe with it filled in.
+        """Choose source and arithmetic once for the whole run, say so, and give the recipe with them filled in.
 
         `earlier` is where the recipe of the run lies that is resumed, if it is.
         """
         recipe = self.recipe if earlier is None else recalled(self.recipe, earlier)
-        plan = plan_source(recipe, self._largest_identity(), self.store.budget(), self.made.workers)
+        self.recipe = with_precision(recipe, choose_arithmetic(recipe.train.precision, self.made.device))
+        if self.recipe.train.precision == BF16:
+            how = "as the recipe says" if recipe.train.precision == BF16 else "which this CPU multiplies natively"
+            self.say(f"Training views are computed in bf16, {how}; scores in fp32.")
+        plan = plan_source(self.recipe, self._largest_identity(), self.store.budget(), self.made.workers)
         self.recipe = plan.recipe
         self.say(plan.sentence)
         return self.recipe
@@ -135,22 +151,23 @@ class SourceMaker:
         if trunk is None:
             return FreshSource(images, targets, None, device)
         if is_training and self.recipe.cache.mode == "fresh":
-            return FreshSource(images, targets, fold_norms(trunk), device)
-        identity, label = self.identity(split, cut, frozen_sha256), f"trunk, {split}"
-        bridge = self.bridge(cut)
+            return FreshSource(images, targets, fold_norms(trunk), device, self.recipe.train.precision)
+        identity = self.identity(split, cut, frozen_sha256)
+        shown = _Shown(label=f"trunk, {split}", track=self.track, watch=self.watch)
+        bridge, arithmetic = self.bridge(cut), identity.arithmetic
         part = trunk if bridge is None else bridge
         runner = fold_norms(part) if is_training else part
         if bridge is None:
 
             def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
-                return run_trunk(runner, images, device, order=order, label=label, track=self.track, watch=self.watch)
+                return run_trunk(runner, images, device, arithmetic=arithmetic, order=order, **shown)
 
         else:
             key, early = self._earliest(split)
             identity = replace(identity, made_from=key)
 
             def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
-                return run_bridge(runner, early, order, label=label, track=self.track, watch=self.watch)
+                return run_bridge(runner, early, order, arithmetic=arithmetic, **shown)
 
         return StoredSource(self._stored(split, identity, compute), targets, device)
 
@@ -222,6 +239,7 @@ class SourceMaker:
             backbone=self.made.backbone.name,
             frozen_sha256=frozen_sha256,
             is_folded=is_training,
+            arithmetic=self.recipe.train.precision if is_training else FP32,
             made_from="",
             cut=cut.names,
             shapes=cut.shapes,

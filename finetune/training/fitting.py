@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from finetune.checkpoint import Checkpoint, SavePace
 from finetune.errors import TailtuneError
+from finetune.features import computing_in
 from finetune.freezing import Cut, FreezePlan
 from finetune.interrupts import StopRequest
 from finetune.progress import Track, untracked
@@ -203,8 +204,10 @@ class TailFitter:
         assert optimizer is not None
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
+        with computing_in(self.settings.precision, tail, targets.device):
+            logits = tail(*features)
         loss = functional.cross_entropy(
-            tail(*features), targets, weight=self._class_weights, label_smoothing=self.settings.label_smoothing
+            logits.float(), targets, weight=self._class_weights, label_smoothing=self.settings.label_smoothing
         )
         if not torch.isfinite(loss):
             return float(loss.detach())

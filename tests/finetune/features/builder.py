@@ -26,6 +26,7 @@ IDENTITY = StoreIdentity(
     backbone="resnet18",
     frozen_sha256="f",
     is_folded=False,
+    arithmetic="fp32",
     made_from="",
     cut=("add",),
     shapes=((4, 2), (3,)),

@@ -18,6 +18,7 @@ VALUES = {
     "cut": st.lists(WORDS, max_size=3).map(tuple),
     "shapes": st.lists(st.lists(st.integers(1, 9), max_size=3).map(tuple), max_size=3).map(tuple),
     "is_folded": st.booleans(),
+    "arithmetic": st.sampled_from(["fp32", "bf16"]),
     "dtype": st.sampled_from(["float16", "float32"]),
     **dict.fromkeys(("seed", "views", "batch_size", "threads"), st.integers(0, 2**32)),
     **dict.fromkeys(("pipeline", "backbone", "frozen_sha256", "device", "made_from"), WORDS),
@@ -27,7 +28,7 @@ IDENTITIES = st.builds(StoreIdentity, **VALUES)
 
 def test_every_field_has_values_here() -> None:
     assert {field.name for field in fields(StoreIdentity)} == set(VALUES)
-    assert len(VALUES) == 15
+    assert len(VALUES) == 16
 
 
 @given(identity=IDENTITIES, name=st.sampled_from(sorted(VALUES)), data=st.data())

@@ -29,6 +29,7 @@ IDENTITY = StoreIdentity(
     backbone="resnet18",
     frozen_sha256="",
     is_folded=True,
+    arithmetic="fp32",
     made_from="",
     cut=("layer3",),
     shapes=((5, 2, 2),),
