@@ -46,8 +46,9 @@ class Keeping:
     def keep(self, probe: Probe, suffix: str, pixels: Pixels) -> None:
         """Keep the pixels of a file that was just decoded; and its probe last, so that whose probe is kept is whole."""
         is_whole = any(min(pixels.shape[:2]) <= geometry.leaves for geometry in self.geometries)
+        lean = _lean(pixels)
         for geometry in [whole_geometry()] if is_whole else self.geometries:
-            self._keep(geometry, probe.sha256, geometry(pixels))
+            self.store.keep(geometry, probe.sha256, _lean(geometry(lean)))
         content = np.frombuffer(json.dumps(asdict(probe)).encode(), dtype=np.uint8)
         self.store.keep(_probe_shelf(), _probe_name(probe.sha256, suffix), content.reshape(1, -1, 1), is_small=True)
 
@@ -64,11 +65,8 @@ class Keeping:
         pixels = _as_colour(whole) if whole is not None else _decode(path, digest)
         fitted = geometry(pixels)
         if whole is None:
-            self._keep(whole_geometry() if fitted is pixels else geometry, digest, fitted)
+            self.store.keep(whole_geometry() if fitted is pixels else geometry, digest, _lean(fitted))
         return fitted
-
-    def _keep(self, geometry: Geometry, digest: str, pixels: Pixels) -> None:
-        self.store.keep(geometry, digest, pixels[:, :, :1] if _is_grey(pixels) else pixels)
 
 
 def _decode(path: Path, digest: str) -> Pixels:
@@ -90,8 +88,12 @@ def _probe_name(digest: str, suffix: str) -> str:
     return hashlib.sha256(f"{digest}{suffix}".encode(errors="surrogateescape")).hexdigest()
 
 
+def _lean(pixels: Pixels) -> Pixels:
+    """One channel of grey pixels, which tells all, as of most X-rays and scans; others as they are."""
+    return pixels[:, :, :1] if pixels.shape[2] == 1 or _is_grey(pixels) else pixels
+
+
 def _is_grey(pixels: Pixels) -> bool:
-    """Whether all pixels are grey: then one channel tells all, as of most X-rays and scans."""
     few = pixels[::16, ::16]  # settles it for most colour images, for nothing
     return all(bool((part[..., :2] == part[..., 1:]).all()) for part in (few, pixels))
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from data_tools.decoding import decode_content, read_content
+from data_tools.decoding import Pixels, decode_content, read_content
 from data_tools.errors import ImageError
 from data_tools.keeping import Keeping
 from data_tools.progress import Track, untracked
@@ -47,8 +47,12 @@ def probe_image(path: Path, keeping: Keeping | None = None) -> Probe:
         # Not kept: such files are few, and the reason may have been the machine's (memory), not the file's.
         return Probe(sha256=digest, reason=str(error))
     height, width = image.pixels.shape[:2]
-    is_blank = bool((image.pixels == image.pixels[0, 0]).all())
-    probe = Probe(digest, width, height, image.mode, image.format, "", is_blank, image.remarks)
+    probe = Probe(digest, width, height, image.mode, image.format, "", _is_blank(image.pixels), image.remarks)
     if keeping is not None:
         keeping.keep(probe, path.suffix, image.pixels)
     return probe
+
+
+def _is_blank(pixels: Pixels) -> bool:
+    """Whether all pixels are of one colour; some of them settle it for most images."""
+    return all(bool((part == pixels[0, 0]).all()) for part in (pixels[::16, ::16], pixels))

@@ -108,6 +108,20 @@ def test_small_images_are_kept_whole_and_serve_every_size(
     check_all(keeping, small, (other,))
 
 
+@pytest.mark.parametrize("crop_mode", ["center", "squash", "border"])
+@pytest.mark.parametrize("mean", [(0.5, 0.5, 0.5), (0.2, 0.5, 0.8)])
+def test_one_channel_of_a_grey_image_goes_through_a_geometry_as_three_do(
+    pictures: list[Path], crop_mode: str, mean: tuple[float, float, float]
+) -> None:
+    look = replace(LOOK, crop_mode=crop_mode, mean=mean, crop_pct=1.0)
+    grey = [read_image(path) for path in pictures if path.name.endswith("-grey.jpg")]
+    assert len(grey) == len(SIZES)
+    for geometry in (training_geometry("light", look), evaluation_geometry(look), thumbnail_geometry()):
+        for pixels in grey:
+            assert (geometry(pixels[:, :, :1]) == geometry(pixels)).all()
+            assert geometry(pixels).shape[2] == 3
+
+
 def test_what_is_kept_after_a_scan_is_all_that_will_be(tmp_path: Path, pictures: list[Path]) -> None:
     """So the bytes can be told before a run."""
     keeping = Keeping(PixelStore(tmp_path / "pixels", 10**8), GEOMETRIES)

@@ -79,7 +79,7 @@ def test_workers_and_folders_do_not_change_a_byte(
 @pytest.mark.parametrize("mode", ["fresh", "whole"])
 @pytest.mark.usefixtures("store")
 def test_every_source_feeds_the_same_loop(digits_folder: Path, every_stage: Recipe, tmp_path: Path, mode: str) -> None:
-    gentle = {"learning_rate": 1e-5}  # steep training makes more of a difference in the last bits
+    gentle = {"learning_rate": 1e-5, "precision": "fp32"}  # or there is more of a difference in the last bits
     stored = changed(
         every_stage,
         cache={"dtype": "fp32", "mode": "stored"},

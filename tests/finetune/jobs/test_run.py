@@ -132,7 +132,8 @@ def test_every_source_feeds_the_same_loop(
 ) -> None:
     """After a solved head gradients are small, and AdamW makes steps of their rounding: one epoch is compared."""
     wish: dict[str, dict[str, object]] = {
-        "augment": {"views": 3}, "head": {"start": start}, "train": {"epochs": epochs},
+        "augment": {"views": 3}, "head": {"start": start},
+            "train": {"epochs": epochs, "precision": "fp32"},
     }  # fmt: skip
     stored = changed(small_recipe, cache={"dtype": "fp32", "mode": "stored"}, **wish)
     other = changed(small_recipe, cache={"mode": mode}, **wish)
