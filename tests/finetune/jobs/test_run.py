@@ -131,10 +131,8 @@ def test_every_source_feeds_the_same_loop(
     digits_folder: Path, small_recipe: Recipe, tmp_path: Path, mode: str, start: str, epochs: int
 ) -> None:
     """After a solved head gradients are small, and AdamW makes steps of their rounding: one epoch is compared."""
-    wish: dict[str, dict[str, object]] = {
-        "augment": {"views": 3}, "head": {"start": start},
-            "train": {"epochs": epochs, "precision": "fp32"},
-    }  # fmt: skip
+    train = {"epochs": epochs, "precision": "fp32"}
+    wish: dict[str, dict[str, object]] = {"augment": {"views": 3}, "head": {"start": start}, "train": train}
     stored = changed(small_recipe, cache={"dtype": "fp32", "mode": "stored"}, **wish)
     other = changed(small_recipe, cache={"mode": mode}, **wish)
     expected = without_seconds(finetune.run(digits_folder, stored, tmp_path / "stored").folder)
