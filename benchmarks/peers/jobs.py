@@ -6,7 +6,9 @@ from dataclasses import dataclass
 TAILTUNE, QUICK, HEAD_ONLY = "tailtune", "tailtune-quick", "tailtune-head-only"
 RECIPES = {QUICK: "quick", HEAD_ONLY: "head-only"}
 """tailtune in other ways than its default recipe."""
-OWN_TOOLS = (TAILTUNE, *RECIPES)
+TAILTUNE_FP32 = "tailtune-fp32"
+"""tailtune without bf16, which the others do without: for the same work alone."""
+OWN_TOOLS = (TAILTUNE, *RECIPES, TAILTUNE_FP32)
 FINE_TUNERS = ("plain", "fastai", "trainer", "lightning")
 SCRIPT = "script"
 PEERS = (SCRIPT, *FINE_TUNERS)
@@ -68,6 +70,6 @@ def plan_jobs(sets: Sequence[str], tools: Sequence[str], seeds: Sequence[int], v
 
 def _takes_part(tool: str, is_first_cut: bool, variant: Variant) -> bool:
     if variant.policy is None:
-        return is_first_cut or tool not in ONE_CUT
+        return tool != TAILTUNE_FP32 and (is_first_cut or tool not in ONE_CUT)
     # with a policy, tailtune is told it, and the script trains nothing
     return tool not in (*RECIPES, SCRIPT)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.pairing import interval_around, paired_interval
-from benchmarks.peers.jobs import FINE_TUNERS, HEAD_ONLY, PEERS, SCRIPT, TAILTUNE, Variant
+from benchmarks.peers.jobs import FINE_TUNERS, HEAD_ONLY, PEERS, SCRIPT, TAILTUNE, TAILTUNE_FP32, Variant
 from benchmarks.peers.results import Result
 from benchmarks.peers.sets import ENLARGED, SETS
 
@@ -58,6 +58,8 @@ class WorkRow:
     variant: Variant
     views: int
     own_seconds: float
+    fp32_seconds: float | None
+    """tailtune's own without bf16, where that was measured."""
     peer: str
     peer_seconds: float
     own_accuracy: float
@@ -70,6 +72,11 @@ class WorkRow:
     def speed_up(self) -> float:
         """How many times faster tailtune's whole process is."""
         return self.peer_seconds / self.own_seconds
+
+    @property
+    def fp32_speed_up(self) -> float | None:
+        """The same without bf16."""
+        return None if self.fp32_seconds is None else self.peer_seconds / self.fp32_seconds
 
 
 def of(results: Iterable[Result], **wanted: object) -> list[Result]:
@@ -184,7 +191,7 @@ def compare_same_work(results: Sequence[Result]) -> list[WorkRow]:
     keys = {(one.set, one.job.variant): None for one in results if one.policy is not None}
     for name, variant in keys:
         runs = [one for one in results if one.set == name and one.job.variant == variant]
-        own = of(runs, tool=TAILTUNE)
+        own, wide = of(runs, tool=TAILTUNE), of(runs, tool=TAILTUNE_FP32)
         tools = ("plain",) if variant.policy == "full" else FINE_TUNERS
         peers = {tool: found for tool in tools if (found := of(runs, tool=tool))}
         if not own or not peers:
@@ -196,6 +203,7 @@ def compare_same_work(results: Sequence[Result]) -> list[WorkRow]:
                 variant=variant,
                 views=own[0].views,
                 own_seconds=median_wall(own),
+                fp32_seconds=median_wall(wide) if wide else None,
                 peer=fastest,
                 peer_seconds=median_wall(peers[fastest]),
                 own_accuracy=mean_accuracy(own),

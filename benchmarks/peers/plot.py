@@ -13,7 +13,7 @@ from benchmarks.peers.sets import SETS
 
 _COLUMNS = 3
 _TICKS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-_OWN_COLOURS = ("#8b1a1a", "#d9433f", "#efa3a1")
+_OWN_COLOURS = ("#8b1a1a", "#d9433f", "#efa3a1", "#f7d4d3")
 _COLOURS = dict(zip(TOOLS, (*_OWN_COLOURS, "#000000", "#0072b2", "#009e73", "#e69f00", "#9467bd"), strict=True))
 
 

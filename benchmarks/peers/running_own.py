@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from benchmarks.peers.facts import Facts
-from benchmarks.peers.jobs import RECIPES, Job
+from benchmarks.peers.jobs import RECIPES, TAILTUNE_FP32, Job
 from recipes import load_recipe
 
 SAME_EPOCHS, SAME_BATCH = 10, 8
@@ -22,6 +22,8 @@ def own_command(job: Job, manifest: Path, weights: str, out: Path) -> list[str]:
     command += ["--seed", str(job.seed), "--out", str(out.resolve())]
     if job.tool in RECIPES:
         command += ["--recipe", RECIPES[job.tool]]
+    if job.tool == TAILTUNE_FP32:
+        command += ["--precision", "fp32"]
     if job.variant.policy:
         command += ["--freeze", job.variant.policy, "--epochs", str(SAME_EPOCHS), "--batch-size", str(SAME_BATCH)]
         stepping = ("head.start=solved",) if job.variant.policy == "head-only" else ()  # else no steps follow

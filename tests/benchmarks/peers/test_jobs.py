@@ -28,7 +28,10 @@ def test_trainer_is_run_on_the_first_cut_alone_but_for_the_same_work() -> None:
     assert [job.seed for job in own_way if job.tool == "lightning"] == [0, 1, 2]
     same = list(plan_jobs(["bccd_wbc"], TOOLS, [0, 1, 2], Variant(policy="head-only")))
     assert [job.seed for job in same if job.tool == "trainer"] == [0, 1, 2]
-    assert {job.tool for job in same} == {"tailtune", "plain", "fastai", "trainer", "lightning"}
+    assert {job.tool for job in same} == {"tailtune", "tailtune-fp32", "plain", "fastai", "trainer", "lightning"}
+    assert "tailtune-fp32" not in {job.tool for job in own_way}
+    words = {tool: own_command(Job("bccd_wbc", tool, 0), Path("m"), "w", Path("o")) for tool in OWN_TOOLS}
+    assert [tool for tool in OWN_TOOLS if "--precision" in words[tool]] == ["tailtune-fp32"]
 
 
 @pytest.mark.parametrize("policy", [None, "first-three"])

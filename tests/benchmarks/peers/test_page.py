@@ -27,6 +27,7 @@ def results(make_result) -> list[Result]:
             make_result("chest_xray_pneumonia", "tailtune-head-only", seed, 12.0, 0.90),
             make_result("chest_xray_pneumonia", "script", seed, 10.0, 0.91, views=1),
             make_result("bccd_wbc", "tailtune", seed, 55.0, 0.7, policy="full"),
+            make_result("bccd_wbc", "tailtune-fp32", seed, 60.0, 0.7, policy="full"),
             make_result("bccd_wbc", "plain", seed, 65.0, 0.7, policy="full"),
             make_result("bccd_wbc", "fastai", seed, 45.0, 0.7, policy="full"),
         ]
@@ -74,6 +75,7 @@ def test_the_script_counts_for_accuracy_and_for_the_time_of_head_only_alone(resu
 def test_with_full_the_same_work_is_set_against_the_plain_loop(results: list[Result]) -> None:
     (row,) = judging.compare_same_work(results)
     assert (row.peer, row.speed_up) == ("plain", pytest.approx(65 / 55))
+    assert row.fp32_speed_up == pytest.approx(65 / 60)
     assert (row.own_rate, row.peer_rate) == (pytest.approx(60.0), pytest.approx(50.0))
 
 
