@@ -19,9 +19,9 @@ Every tool gets the same images, the same cuts, the same backbone and the same w
 own; its wall time is that of the whole process, imports included. Start-up is a process that imports the same and
 ends, measured just before. Each set is cut two thirds to one third, by group and class, three times (seeds 0, 1, 2);
 training is capped at 300 images and test at 600, by whole groups; equal files are one group. Balanced accuracy is
-computed in one place from each tool's predictions.csv. Tools take turns on each cut. Trainer is run on
-the first cut alone. tailtune's feature store is empty before each run; tailtune and fastai take their validation images
-out of the training images. What only a GPU could show is unmeasured.
+computed in one place from each tool's predictions.csv. Trainer is run on the first cut alone. tailtune's
+feature store is empty before each run; tailtune and fastai take their validation images out of the training images.
+What only a GPU could show is unmeasured.
 
 `hymenoptera` is a part of ImageNet, so the weights have seen it: it checks mechanics and speed, its accuracy carries
 no claim.
@@ -53,6 +53,7 @@ def compose_page(results: Sequence[Result], plot: str) -> str:
         [
             _INTRODUCTION.format(places=PLACES),
             *_machine(results),
+            *_turns(results),
             f"![Balanced accuracy against wall seconds, one line a tool]({plot})\n",
             *_times(own_way),
             *_accuracies(own_way),
@@ -71,6 +72,23 @@ def _machine(results: Sequence[Result]) -> list[str]:
     return [
         f"Measured on {' and '.join(machines)}, {days}, tailtune at {', '.join(commits)} "
         "(`+`: with changes not committed).\n"
+    ]
+
+
+def _turns(results: Sequence[Result]) -> list[str]:
+    """Which runs were made in turns with tailtune's, and which at another time, told by commit and day."""
+    own = {(one.set, one.seed, one.job.variant): (one.commit, one.date) for one in results if one.tool == TAILTUNE}
+    apart: dict[str, list[bool]] = {}
+    for one in results:
+        beside = own.get((one.set, one.seed, one.job.variant))
+        if one.tool not in OWN_TOOLS and beside is not None:
+            apart.setdefault(one.tool, []).append((one.commit, one.date) != beside)
+    told = [f"{tool} {sum(flags)} of {len(flags)}" for tool, flags in apart.items() if any(flags)]
+    if not told:
+        return ["Tools took turns on each cut.\n"]
+    return [
+        "Tools took turns on each cut, but for runs that were made at another time than tailtune's on that cut: "
+        f"{', '.join(told)}. Their seconds are of another hour of this machine, whose speed changes.\n"
     ]
 
 

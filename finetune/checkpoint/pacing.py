@@ -20,7 +20,7 @@ class SavePace:
 
     def is_due(self) -> bool:
         """Whether one more would still leave the checkpoints their share of the time."""
-        return self._taken <= self._share * (self._clock() - self._done_at)
+        return self._taken / self._share <= self._clock() - self._done_at
 
     @contextmanager
     def measured(self) -> Iterator[None]:

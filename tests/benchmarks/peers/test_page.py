@@ -1,5 +1,6 @@
 """The page and its numbers, from a small fixed results file; every number was worked out by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from benchmarks.peers import judging
 from benchmarks.peers.__main__ import main
+from benchmarks.peers.page import compose_page
 from benchmarks.peers.results import Result, append_result
 
 
@@ -70,6 +72,13 @@ def test_the_script_counts_for_accuracy_and_for_the_time_of_head_only_alone(resu
     assert rows["script"].mean == pytest.approx(0.03)
     assert judging.head_only_ratio(judging.documented(results)) == {"chest_xray_pneumonia": pytest.approx(1.2)}
     assert "script" not in {row.peer for row in judging.compare_times(results, "tailtune")}
+
+
+def test_the_page_tells_which_runs_were_not_made_in_turns(results: list[Result]) -> None:
+    assert "Tools took turns on each cut.\n" in compose_page(results, "plot.png")
+    moved = [replace(one, commit="older") if (one.tool, one.seed) == ("fastai", 1) else one for one in results]
+    told = "at another time than tailtune's on that cut: fastai 2 of 6. Their"
+    assert told in compose_page(moved, "plot.png")
 
 
 def test_with_full_the_same_work_is_set_against_the_plain_loop(results: list[Result]) -> None:

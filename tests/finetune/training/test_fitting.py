@@ -66,7 +66,7 @@ def test_checkpoints_that_take_more_than_their_share_are_written_at_the_end_of_a
     model, lock, cut = setting()
     saved: list[Checkpoint] = []
     stages = {name: "stage4" for name, _ in model.named_parameters()}
-    run = TailFitter(model, lock.plan, TrainSettings(epochs=6), 0, stages, save=saved.append, save_share=0.0)
+    run = TailFitter(model, lock.plan, TrainSettings(epochs=6), 0, stages, save=saved.append, save_share=1e-9)
     data = TailData(source(32), source(8, seed=1), 2)
     for first, last in ((1, 2), (3, 6)):
         run.fit_phase(Phase(0, "custom", first, last, 0.01), cut, data, is_last=last == 6)
