@@ -106,7 +106,9 @@ def compose_page(rows: list[tuple[str, dict[str, float], dict[str, float]]]) -> 
         "`train.precision: auto` computes training views in bf16 where the processor multiplies it natively (flags "
         "`avx512_bf16` or `amx_bf16` on Linux): the frozen stages once a view, and forward and backward of what "
         "learns. Weights, optimizer and averages stay in fp32, so do depthwise convolutions, and every score of a "
-        "validation or test image. torch's autocast alone takes depthwise convolutions along; there it loses.\n",
+        "validation or test image. torch's autocast alone takes depthwise convolutions along: a step loses by that, "
+        "the frozen stages alone would gain; what that does to accuracy was not measured, so they stay in fp32 there "
+        "too.\n",
         "What it does to accuracy is in [defaults.md](defaults.md).\n",
         "    python -m benchmarks.arithmetic --out docs/arithmetic.md\n",
         f"This CPU {'multiplies' if multiplies_bf16() else 'does not multiply'} bf16 natively; "

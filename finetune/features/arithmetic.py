@@ -36,8 +36,8 @@ def choose_arithmetic(wish: str, device: torch.device) -> str:
 def computing_in(arithmetic: str, module: nn.Module, device: torch.device) -> Iterator[None]:
     """Inside, `module` computes in `arithmetic` where that costs no accuracy to speak of; its weights stay float32.
 
-    Which operations stay in float32 is torch's choice (autocast), but for depthwise convolutions: these are bound by
-    memory, and slower in bfloat16 on a CPU (benchmarks/arithmetic.py).
+    Which operations stay in float32 is torch's choice (autocast), but for depthwise convolutions: with these in
+    bfloat16 a step takes up to twice as long on a CPU (docs/arithmetic.md).
     """
     if arithmetic != BF16:
         yield
