@@ -14,7 +14,7 @@ NAME = "torch._dynamo"
 
 
 def defer_compiler() -> None:
-    """Put placeholders where torch's compiler will be; once it is loaded, or where torch is another one, do nothing."""
+    """Put placeholders where torch's compiler will be; one that is loaded already is left alone."""
     if NAME in sys.modules:
         return
     utils = _Placeholder(f"{NAME}.utils", {"is_compile_supported": _is_compile_supported})
