@@ -105,10 +105,12 @@ def test_a_phase_with_a_trunk_keeps_it_where_a_later_one_has_none(
     assert load_recipe(str(run / "recipe.yaml")).cache.mode == "stored"
 
 
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("dtype", ["auto", "fp16"])
 def test_features_too_large_for_half_precision_are_stored_wider_unless_the_recipe_insists(
     digits_folder: Path, small_recipe: Recipe, tmp_path: Path, dtype: str
 ) -> None:
+    torch.manual_seed(0)
     state = timm.create_model("resnet18", num_classes=3).state_dict()
     state["layer3.1.bn2.weight"] = torch.full_like(state["layer3.1.bn2.weight"], 1e7)
     safetensors.torch.save_file(state, tmp_path / "large.safetensors")
