@@ -105,10 +105,9 @@ def compose_page(rows: list[tuple[str, dict[str, float], dict[str, float]]]) -> 
         "# bfloat16 on a CPU\n",
         "`train.precision: auto` computes training views in bf16 where the processor multiplies it natively (flags "
         "`avx512_bf16` or `amx_bf16` on Linux): the frozen stages once a view, and forward and backward of what "
-        "learns. Weights, optimizer and averages stay in fp32, so do depthwise convolutions, and every score of a "
-        "validation or test image. torch's autocast alone takes depthwise convolutions along: a step loses by that, "
-        "the frozen stages alone would gain; what that does to accuracy was not measured, so they stay in fp32 there "
-        "too.\n",
+        "learns. Weights, optimizer and averages stay in fp32, and so does every score of a validation or test image. "
+        "torch's autocast takes depthwise convolutions along: the frozen stages gain by that, a step loses, so in a "
+        "step they stay in fp32.\n",
         "What it does to accuracy is in [defaults.md](defaults.md).\n",
         "    python -m benchmarks.arithmetic --out docs/arithmetic.md\n",
         f"This CPU {'multiplies' if multiplies_bf16() else 'does not multiply'} bf16 natively; "

@@ -36,8 +36,8 @@ def choose_arithmetic(wish: str, device: torch.device) -> str:
 def computing_in(arithmetic: str, module: nn.Module, device: torch.device) -> Iterator[None]:
     """Inside, `module` computes in `arithmetic` where that costs no accuracy to speak of; its weights stay float32.
 
-    Which operations stay in float32 is torch's choice (autocast), but for depthwise convolutions: with these in
-    bfloat16 a step takes up to twice as long on a CPU (docs/arithmetic.md).
+    Which operations stay in float32 is torch's choice (autocast), but for depthwise convolutions where gradients
+    are wanted: with these in bfloat16 a step takes up to twice as long on a CPU (docs/arithmetic.md).
     """
     if arithmetic != BF16:
         yield
@@ -45,7 +45,7 @@ def computing_in(arithmetic: str, module: nn.Module, device: torch.device) -> It
     handles = [
         handle
         for layer in module.modules()
-        if isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels
+        if torch.is_grad_enabled() and isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels
         for handle in (layer.register_forward_pre_hook(_leave_bf16), layer.register_forward_hook(_enter_bf16))
     ]
     try:

@@ -58,11 +58,15 @@ class Told(nn.Module):
         return images
 
 
-def test_dense_convolutions_compute_in_bf16_and_depthwise_ones_do_not() -> None:
+def test_depthwise_convolutions_leave_bf16_where_a_step_is_taken_and_nowhere_else() -> None:
     told = Told()
     with computing_in("bf16", told, CPU):
         told(torch.randn(2, 3, 5, 5))
     assert told.given == [torch.bfloat16, torch.float32, torch.bfloat16]
+    told.given.clear()
+    with torch.inference_mode(), computing_in("bf16", told, CPU):
+        told(torch.randn(2, 3, 5, 5))
+    assert told.given == [torch.bfloat16] * 3
 
 
 def test_nothing_is_left_behind_even_where_the_network_fails() -> None:
