@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-FORMAT = 3
+FORMAT = 4
 """Part of every key; rises when the same identity would be computed, or lie on disk, in another way."""
 
 
