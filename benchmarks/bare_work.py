@@ -40,7 +40,8 @@ class BareSeconds:
     """Seconds of one image or view in each part, and `start_up`: of what a run does once before its first image.
 
     `augment` and `fit` are the pipelines of training and of evaluation, `trunk` the folded one of training views,
-    `plain_trunk` that of evaluation, `step` forward, loss, backward and optimizer, `score` the tail in evaluation.
+    `plain_trunk` that of evaluation, `step` forward, loss, backward and optimizer, `score` the tail in evaluation,
+    `pool` the same of a training view, which the head is solved on.
     """
 
     start_up: float
@@ -51,6 +52,7 @@ class BareSeconds:
     plain_trunk: float
     step: float
     score: float
+    pool: float
     view_values: int
     """Numbers that cross the cut with one view; 0 without a trunk."""
 
@@ -70,9 +72,9 @@ def measure_bare(sample: Sample, recipe: Recipe, repeats: int) -> BareSeconds:
         trunk, features = _time_trunk(fold_norms(cut.trunk), views, recipe.train.precision, repeats)
         plain_trunk, _ = _time_trunk(cut.trunk, held_out, FP32, repeats)
     step = _time_steps(cut.train_tail, backbone, features, torch.tensor(sample.targets), recipe, repeats)
-    score = _time_scores(cut.eval_tail, features, repeats)
+    score, pool = (_time_scores(cut.eval_tail, features, way, repeats) for way in (FP32, recipe.train.precision))
     values = 0 if cut.trunk is None else sum(int(np.prod(shape)) for shape in cut.shapes)
-    return BareSeconds(start_up, decode, augment, fit, trunk, plain_trunk, step, score, values)
+    return BareSeconds(start_up, decode, augment, fit, trunk, plain_trunk, step, score, pool, values)
 
 
 def _load(recipe: Recipe, classes: int) -> tuple[Backbone, Cut]:
@@ -166,7 +168,7 @@ def _time_steps(
     return _median_seconds(learn_all, repeats) / seen
 
 
-def _time_scores(tail: nn.Module, features: Features, repeats: int) -> float:
+def _time_scores(tail: nn.Module, features: Features, arithmetic: str, repeats: int) -> float:
     """Seconds an image of the tail in evaluation."""
 
     def score() -> None:
@@ -174,7 +176,7 @@ def _time_scores(tail: nn.Module, features: Features, repeats: int) -> float:
             tail(*(feature[chosen] for feature in features))
 
     tail.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), computing_in(arithmetic, tail, features[0].device):
         tail(*(feature[:SCORED] for feature in features))
         return _median_seconds(score, repeats) / len(features[0])
 

@@ -154,7 +154,8 @@ def bare_parts(counts: Counts, bare: BareSeconds) -> dict[str, float]:
         "decode": bare.decode * (counts.train + held_out) / counts.decoders,
         "trunk": bare.trunk * views + bare.plain_trunk * held_out,
         "tail": counts.epochs * (bare.step * counts.train + bare.score * counts.val)
-        + bare.score * (counts.solved + (counts.val if counts.solved else 0)),
+        + bare.pool * counts.solved
+        + (bare.score * counts.val if counts.solved else 0),
         "evaluate": bare.score * held_out,
     }
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-SAVE_SHARE = 0.05
-"""Part of the time that may go into checkpoints of epochs; what a kill then costs is twenty times what one takes."""
+SAVE_SHARE = 0.02
+"""Part of the time that may go into checkpoints of epochs; what a kill then costs is fifty times what one takes."""
 
 
 class SavePace:

@@ -83,7 +83,7 @@ class TailFitter:
         if not with_solved_head:
             return None
         started = perf_counter()
-        probe = solve_head(self.model, cut.eval_tail, data, self.seed)
+        probe = solve_head(self.model, cut.eval_tail, data, self.seed, self.settings.precision)
         if isinstance(probe, Probe):
             judged = self._judge(cut.eval_tail, data, epoch=0)
             row = (phase.number, 0, 0.0, math.nan, judged.loss, judged.accuracy, perf_counter() - started)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from finetune.features import FeatureSource
+from finetune.features import FP32, FeatureSource, computing_in
 from finetune.heads.modules import MultiStageHead
 from finetune.training.probe import Matrix, Probe, ProbeData, solve_probe
 from finetune.training.tail_data import TailData
@@ -18,7 +18,7 @@ _SOLVED_ROWS = 8000
 _BATCH = 64
 
 
-def solve_head(model: nn.Module, tail: nn.Module, data: TailData, seed: int) -> Probe | str:
+def solve_head(model: nn.Module, tail: nn.Module, data: TailData, seed: int, arithmetic: str = FP32) -> Probe | str:
     """Give the linear classifier at the end of `tail` the weights of a solved probe; or say why it has none.
 
     Kumar et al. 2022 (Fine-Tuning can Distort Pretrained Features) show what it spares the
@@ -26,7 +26,7 @@ def solve_head(model: nn.Module, tail: nn.Module, data: TailData, seed: int) -> 
     those that hardly vary get large weights, and the first steps move them by more than they vary
     (on the demo's digits balanced accuracy fell from 0.9 to 0.5 in one epoch).
     """
-    pooled = pool_training_images(model, tail, data, seed)
+    pooled = pool_training_images(model, tail, data, seed, arithmetic=arithmetic)
     if isinstance(pooled, str):
         return pooled
     classifier, features = pooled
@@ -49,7 +49,7 @@ def _blocks(model: nn.Module, classifier: nn.Linear) -> tuple[int, ...]:
 
 
 def pool_training_images(
-    model: nn.Module, tail: nn.Module, data: TailData, seed: int, rows: int = _SOLVED_ROWS
+    model: nn.Module, tail: nn.Module, data: TailData, seed: int, rows: int = _SOLVED_ROWS, *, arithmetic: str = FP32
 ) -> tuple[nn.Linear, ProbeData] | str:
     """The classifier at the end of `tail` and what it is given of the training images; or why there is none.
 
@@ -57,7 +57,7 @@ def pool_training_images(
     """
     targets = data.train.targets.cpu().numpy()
     chosen = choose_images(targets, rows // data.train.views, seed)
-    pooled = pool_views(model, tail, data.train, chosen)
+    pooled = pool_views(model, tail, data.train, chosen, arithmetic)
     if isinstance(pooled, str):
         return pooled
     groups = np.asarray(data.groups)[chosen] if data.groups else chosen
@@ -77,11 +77,12 @@ def choose_images(targets: np.ndarray, limit: int, seed: int) -> np.ndarray:
 
 
 def pool_views(
-    model: nn.Module, tail: nn.Module, source: FeatureSource, chosen: np.ndarray
+    model: nn.Module, tail: nn.Module, source: FeatureSource, chosen: np.ndarray, arithmetic: str = FP32
 ) -> tuple[nn.Linear, Matrix] | str:
     """The classifier and what it is given of the views at hand, (images, views, features); or why there is none.
 
-    It is the linear layer whose outputs are the network's, to the bit.
+    It is the linear layer whose outputs are the network's, to the bit. What comes out is float32, whatever the
+    arithmetic.
     """
     layers = [
         layer
@@ -93,7 +94,8 @@ def pool_views(
     tail.eval()
     for view in range(source.views):
         for features, _ in source.batches([int(place) for place in chosen], [view] * len(chosen), _BATCH):
-            with torch.inference_mode(), _watched(layers) as calls:
+            device = features[0].device
+            with torch.inference_mode(), computing_in(arithmetic, tail, device), _watched(layers) as calls:
                 logits = tail(*features)
             last = next((layer for layer in layers if layer in calls and torch.equal(calls[layer][1], logits)), None)
             if last is None or (classifier is not None and last is not classifier):

@@ -64,6 +64,17 @@ def test_features_come_in_order_of_images_and_views() -> None:
     np.testing.assert_array_equal(found[1], np.asarray(held.features[0])[[0, 2, 69]])
 
 
+def test_views_are_pooled_in_the_arithmetic_of_training_views_and_come_out_wide() -> None:
+    torch.manual_seed(0)
+    tail = nn.Sequential(nn.Conv2d(8, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2))
+    held, chosen = source(20, shape=(8, 6, 6)), np.arange(20)
+    wide, narrow = (pool_views(tail, tail, held, chosen, arithmetic) for arithmetic in ("fp32", "bf16"))
+    assert not isinstance(wide, str)
+    assert not isinstance(narrow, str)
+    assert wide[1].dtype == narrow[1].dtype == np.float32
+    assert 0 < np.abs(wide[1] - narrow[1]).max() < 0.02
+
+
 @pytest.mark.parametrize(
     "tail",
     [
