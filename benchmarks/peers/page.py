@@ -81,7 +81,7 @@ def _turns(results: Sequence[Result]) -> list[str]:
     apart: dict[str, list[bool]] = {}
     for one in results:
         beside = own.get((one.set, one.seed, one.job.variant))
-        if one.tool not in OWN_TOOLS and beside is not None:
+        if one.tool != TAILTUNE and beside is not None:
             apart.setdefault(one.tool, []).append((one.commit, one.date) != beside)
     told = [f"{tool} {sum(flags)} of {len(flags)}" for tool, flags in apart.items() if any(flags)]
     if not told:
