@@ -42,10 +42,11 @@ def computing_in(arithmetic: str, module: nn.Module, device: torch.device) -> It
     if arithmetic != BF16:
         yield
         return
+    layers = module.modules() if torch.is_grad_enabled() else ()
     handles = [
         handle
-        for layer in module.modules()
-        if torch.is_grad_enabled() and isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels
+        for layer in layers
+        if isinstance(layer, nn.Conv2d) and 1 < layer.groups == layer.in_channels
         for handle in (layer.register_forward_pre_hook(_leave_bf16), layer.register_forward_hook(_enter_bf16))
     ]
     try:
