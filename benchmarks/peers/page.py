@@ -10,6 +10,7 @@ from benchmarks.peers.errors import PeerError
 from benchmarks.peers.jobs import MODEL, OWN_TOOLS, RECIPES, TAILTUNE, TOOLS, Job
 from benchmarks.peers.plot import draw_plot
 from benchmarks.peers.results import Result
+from benchmarks.peers.running_own import SAME_BATCH, SAME_EPOCHS
 from benchmarks.peers.sets import ENLARGED, SETS
 
 PLACES = "--data DATA --weights FILE --results RESULTS --work WORK"
@@ -192,7 +193,7 @@ def _same_work(results: Sequence[Result]) -> list[str]:
         return []
     return [
         "## The same work\n",
-        "One policy, ten epochs, batches of 8, for every tool; the fastest peer is named (with `full`, the plain "
+        f"One policy, {SAME_EPOCHS} epochs, batches of {SAME_BATCH}, for every tool; the fastest peer is named (with `full`, the plain "
         "loop). tailtune computes training views in bf16 where the CPU has it, which is its default; the others "
         "are documented in fp32, and `in fp32` is how many times faster tailtune is without. Views are the versions "
         "of a training image that tailtune looks at; peers make a new one each epoch. "

@@ -7,7 +7,7 @@ from benchmarks.peers.facts import Facts
 from benchmarks.peers.jobs import RECIPES, TAILTUNE_FP32, Job
 from recipes import load_recipe
 
-SAME_EPOCHS, SAME_BATCH = 10, 8
+SAME_EPOCHS, SAME_BATCH = 10, 32
 _SAME_WORK = ("train.patience=null", "data.val_fraction=0", "augment.views=1")
 """Every epoch is run, and validation takes nothing from the training images, as with the peers.
 

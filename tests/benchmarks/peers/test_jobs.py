@@ -45,7 +45,7 @@ def test_every_tool_gets_the_same_manifest_backbone_weights_and_seed(policy: str
         given = dict(zip(words, words[1:], strict=False))
         assert (given["--model"], given["--weights"], given["--seed"]) == ("resnet18", "weights.safetensors", "2")
         if policy:
-            assert (given["--epochs"], given["--batch-size"]) == ("10", "8")
+            assert (given["--epochs"], given["--batch-size"]) == ("10", "32")
 
 
 def test_plan_prints_commands_that_run_takes(tmp_path: Path) -> None:
