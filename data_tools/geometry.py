@@ -43,6 +43,8 @@ _LEFT_ALONE = 1.25
 """Up to this many times what they would be shrunk to, pixels stay: the resize costs more than it saves."""
 _REDUCING_GAP = 1.5
 """Pillow averages whole blocks first, down to this many times the wanted size: faster, and as sharp (0.982, 0.985)."""
+_THUMBNAIL_GAP = 1.0
+"""Whole blocks as far as they go: half the time, and a thumbnail is only looked at."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def training_geometry(preset: Preset, preprocessing: Preprocessing) -> Geometry:
 
 def thumbnail_geometry() -> Geometry:
     """The small picture of a report's page."""
-    facts = {"name": "thumbnail", "side": THUMBNAIL_SIDE}
+    facts = {"name": "thumbnail", "side": THUMBNAIL_SIDE, "reducing_gap": _THUMBNAIL_GAP}
     return _geometry(f"at most {THUMBNAIL_SIDE} pixels, for reports", facts, _make_thumbnail)
 
 
@@ -135,7 +137,7 @@ def _as_they_are(pixels: Pixels) -> Pixels:
 
 def _make_thumbnail(pixels: Pixels) -> Pixels:
     image = _as_image(pixels)
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), reducing_gap=_THUMBNAIL_GAP)
     return _as_pixels(image)
 
 

@@ -25,6 +25,12 @@ def open_keeping(recipe: Recipe, preprocessing: Preprocessing) -> Keeping:
     """The store of decoded pixels, and the geometries in which a run with this recipe looks at images."""
     root = default_cache_folder()
     room = CacheFolder(root, cache_bytes(recipe)).budget()
-    training, evaluation = training_geometry(recipe.augment.preset, preprocessing), evaluation_geometry(preprocessing)
-    geometries = dict.fromkeys((training, evaluation, thumbnail_geometry()))
-    return Keeping(PixelStore(root / "pixels", room // _SHARE), tuple(geometries))
+    geometries = [evaluation_geometry(preprocessing), thumbnail_geometry()]
+    if _makes_variants(recipe):
+        geometries.append(training_geometry(recipe.augment.preset, preprocessing))
+    return Keeping(PixelStore(root / "pixels", room // _SHARE), tuple(dict.fromkeys(geometries)))
+
+
+def _makes_variants(recipe: Recipe) -> bool:
+    """Whether training looks at more than the evaluation view, which is the first of those that are stored."""
+    return recipe.augment.views > 1 or recipe.cache.mode in ("fresh", "whole")

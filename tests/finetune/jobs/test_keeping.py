@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 import finetune
-from data_tools import decoding
+from data_tools import Preprocessing, decoding
 from finetune.features import trunk
 from finetune.jobs import keeping
 from finetune.reporting.rebuilding import rebuild_report
@@ -77,8 +77,10 @@ def test_another_tail_recipe_costs_no_decode_and_no_trunk(
         {"freeze": {"norm": "adapt"}, "train": {"epochs": 1}},
         {"cache": {"mode": "fresh"}, "train": {"epochs": 2}},
         {"augment": {"preset": "none"}, "train": {"epochs": 1}},
+        {"augment": {"views": 1}, "train": {"epochs": 2}},
+        {"augment": {"views": 1}, "cache": {"mode": "fresh"}, "train": {"epochs": 2}},
     ],
-    ids=["gradual", "adapt", "fresh", "none"],
+    ids=["gradual", "adapt", "fresh", "none", "one view", "one view, fresh"],
 )
 @pytest.mark.usefixtures("store")
 def test_the_first_run_decodes_every_image_once(
@@ -86,6 +88,14 @@ def test_the_first_run_decodes_every_image_once(
 ) -> None:
     finetune.run(digits_folder, changed(small_recipe, **sections), tmp_path / "run")
     assert counts.take()[0] == len(list(digits_folder.rglob("*.png")))
+
+
+@pytest.mark.usefixtures("store")
+def test_what_random_crops_are_cut_from_is_kept_only_where_there_are_some(small_recipe: Recipe) -> None:
+    look = Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    for views, mode, expected in ((1, "auto", 2), (1, "stored", 2), (2, "auto", 3), (1, "fresh", 3), (1, "whole", 3)):
+        recipe = changed(small_recipe, augment={"views": views, "preset": "standard"}, cache={"mode": mode})
+        assert len(keeping.open_keeping(recipe, look).geometries) == expected
 
 
 @pytest.mark.usefixtures("store")
