@@ -131,11 +131,12 @@ class TailFitter:
         return pd.DataFrame(self.state.rows, columns=list(HISTORY_COLUMNS))
 
     def save(self) -> None:
-        """Hand the present state to `save`."""
+        """Hand the present state to `save`; without the optimizer's, where no step will follow."""
         if self._save is None:
             return
         with self._pace.measured():
-            self._save(pack(self.state, self._learned(), self._present_averages(), self._present_optimizer()))
+            optimizer = {} if self.state.is_over else self._present_optimizer()
+            self._save(pack(self.state, self._learned(), self._present_averages(), optimizer))
 
     def _begin_phase(self, data: TailData) -> None:
         """An optimizer of exactly what learns now; what it held of parameters that go on learning is kept."""
@@ -224,13 +225,16 @@ class TailFitter:
     def _judge(self, tail: nn.Module, data: TailData, epoch: int) -> Judgement:
         """The judgement of an epoch; its weights, the average where there is one, are kept if it is to be kept."""
         state = self.state
-        lent: AbstractContextManager[None] = self.average.applied() if self.average else nullcontext()
+        lent: AbstractContextManager[None] = nullcontext()
+        if self.average is not None and data.val is not None:
+            lent = self.average.applied()
         with lent:
             judged = validate(tail, data.val)
             if judged.loss < state.kept.least or judged.accuracy > state.peak:
                 state.last_gain = epoch
             if state.kept.judge(epoch, judged):
-                state.kept.epoch, state.kept.state = epoch, self._learned()
+                averages = self.average.values if self.average else None
+                state.kept.epoch, state.kept.state = epoch, self._learned(averages)
         state.peak = max(state.peak, judged.accuracy)
         return judged
 
@@ -238,10 +242,11 @@ class TailFitter:
         since = epoch - max(self.state.last_gain, phase.first_epoch - 1)
         return data.val is not None and self.settings.patience is not None and since >= self.settings.patience
 
-    def _learned(self) -> dict[str, Tensor]:
-        """Copies of all that training may have moved: what learns in any phase, and the buffers."""
+    def _learned(self, instead: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Copies of all that training may have moved, what learns in any phase and the buffers, or of what is given."""
         learned = {name: held for name, held in self.model.named_parameters() if name in self.plan.trainable_parameters}
-        return {name: held.detach().clone() for name, held in {**learned, **dict(self.model.named_buffers())}.items()}
+        given = {**learned, **dict(self.model.named_buffers()), **(instead or {})}
+        return {name: held.detach().clone() for name, held in given.items()}
 
     @torch.no_grad()
     def _fill(self, state: Mapping[str, Tensor]) -> None:

@@ -90,6 +90,15 @@ def test_a_checkpoint_holds_what_is_kept_once() -> None:
     assert all(torch.equal(tensor, kept[name]) for name, tensor in run.state.kept.state.items())
 
 
+def test_the_last_checkpoint_holds_no_moments_of_an_optimizer_that_will_not_step_again() -> None:
+    model, lock, cut = setting()
+    saved: list[Checkpoint] = []
+    run = fitter(model, lock, TrainSettings(epochs=2), saved)
+    run.fit_phase(Phase(0, "custom", 1, 2, 0.01), cut, TailData(source(32), source(8, seed=1), 2), is_last=True)
+    held = [any(name.startswith("optimizer|") for name in checkpoint.tensors) for checkpoint in saved]
+    assert held == [True, False]
+
+
 def test_the_averaged_weights_are_judged_and_kept_and_the_raw_ones_go_on() -> None:
     model, lock, cut = setting()
     saved: list[Checkpoint] = []
