@@ -193,10 +193,11 @@ def _same_work(results: Sequence[Result]) -> list[str]:
         return []
     return [
         "## The same work\n",
-        f"One policy, {SAME_EPOCHS} epochs, batches of {SAME_BATCH}, for every tool; the fastest peer is named (with `full`, the plain "
-        "loop). tailtune computes training views in bf16 where the CPU has it, which is its default; the others "
-        "are documented in fp32, and `in fp32` is how many times faster tailtune is without. Views are the versions "
-        "of a training image that tailtune looks at; peers make a new one each epoch. "
+        f"One policy, {SAME_EPOCHS} epochs, batches of {SAME_BATCH}, for every tool; the fastest peer is named (with "
+        "`full`, the plain loop). tailtune computes training views in bf16 where the CPU has it, which is its "
+        "default; the others are documented in fp32, and `in fp32` is how many times faster tailtune is without. "
+        "Views are the versions of a training image that tailtune looks at; peers make a new one each epoch. As with "
+        "them, the head starts at random, no weights are averaged, and no image is kept back for validation. "
         f"Sets whose name ends in {ENLARGED} are PNG files of 1024 pixels. Images a second: training images times "
         "epochs over the seconds after start-up.\n",
         *_table(
