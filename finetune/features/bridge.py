@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from finetune.features.arithmetic import FP32, computing_in
+from finetune.features.identity import images_at_once
 from finetune.features.images import TRUNK_BATCH
 from finetune.features.sources import StoredSource
 from finetune.progress import Track, untracked
@@ -27,7 +28,7 @@ def run_bridge(
     Float32, whatever the arithmetic. Seconds count as `trunk`.
     """
     watch, views = watch or Stopwatch(), source.views
-    size = max(1, TRUNK_BATCH // views) * views
+    size = images_at_once(views, TRUNK_BATCH) * views
     places, looks = [place for place in order for _ in range(views)], [*range(views)] * len(order)
     batches = watch.waiting(source.batches(places, looks, size), "trunk")
     for features, _ in track(batches, label, -(-len(places) // size)):

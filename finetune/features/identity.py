@@ -12,6 +12,11 @@ FORMAT = 4
 """Part of every key; rises when the same identity would be computed, or lie on disk, in another way."""
 
 
+def images_at_once(views: int, views_per_batch: int) -> int:
+    """Images of one batch: whole ones, all their views together, at least one."""
+    return max(1, views_per_batch // views)
+
+
 @dataclass(frozen=True)
 class StoreIdentity:
     """Everything that shapes a feature; equal identities give equal bytes."""

@@ -17,6 +17,7 @@ from data_tools import ImageError, Keeping, Pipeline, read_image, sample_seed
 from data_tools.decoding import Pixels
 from data_tools.geometry import Geometry
 from finetune.errors import InputError
+from finetune.features.identity import images_at_once
 
 TRUNK_BATCH = 32
 """Views that go through the trunk together; a part of the store's key, since it shapes the last bits."""
@@ -91,7 +92,7 @@ class ImageViews:
     @property
     def batch_views(self) -> int:
         """Views in one batch of the trunk: whole images, TRUNK_BATCH views where that many divide."""
-        return max(1, TRUNK_BATCH // len(self.views)) * len(self.views)
+        return images_at_once(len(self.views), TRUNK_BATCH) * len(self.views)
 
     @property
     def batch_count(self) -> int:
@@ -106,7 +107,7 @@ class ImageViews:
         and every page that the trunk then writes is copied first; one that is spawned has to import everything anew.
         """
         places = range(len(self)) if order is None else order
-        size = max(1, views_per_batch // len(self.views))
+        size = images_at_once(len(self.views), views_per_batch)
         chunks = [places[start : start + size] for start in range(0, len(places), size)]
         made = self._made_by_workers(chunks) if self.viewer.workers else ([*map(self._floats, one)] for one in chunks)
         for images in made:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune.features.identity import StoreIdentity
+from finetune.features.identity import StoreIdentity, images_at_once
 from finetune.files import file_sha256, json_text, replace_bytes
 
 SHARD_BYTES = 64_000_000
@@ -51,7 +51,7 @@ class ShardLayout:
 def lay_out(identity: StoreIdentity, shard_bytes: int = SHARD_BYTES) -> ShardLayout:
     """Shards of whole batches of the trunk: whatever is computed anew, its batches are those of the first time."""
     shapes = tuple((identity.views, *shape) for shape in identity.shapes)
-    batch = max(1, identity.batch_size // identity.views)
+    batch = images_at_once(identity.views, identity.batch_size)
     image_bytes = max(1, identity.size_bytes // max(1, len(identity.images)))
     images = min(shard_bytes // image_bytes, SHARD_VIEWS // identity.views)
     dtype = np.dtype(identity.dtype)
