@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from finetune.checkpoint import Checkpoint, CheckpointFolder
-from finetune.features import FeatureSource, ImageViews, StoredSource, run_bridge, run_trunk
+from finetune.features import FeatureSource, ImageViews, StoredSource, computing_in, run_bridge, run_trunk
 from finetune.features.sources import Batch
 from finetune.features.stored import Features
 from finetune.freezing import Cut
@@ -138,9 +138,10 @@ def time_training(
     return source.pace(), seconds[0]
 
 
-def time_scores(cut: Cut, source: TimedSource) -> TailPace:
-    """The pace of the tail in evaluation."""
-    predict_scores(cut.eval_tail, source)
+def time_scores(cut: Cut, source: TimedSource, arithmetic: str) -> TailPace:
+    """The pace of the tail in evaluation; in bf16 where training views are looked at, to solve the head on them."""
+    with torch.inference_mode(), computing_in(arithmetic, cut.eval_tail, source.targets.device):
+        predict_scores(cut.eval_tail, source)
     return source.pace()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from finetune.checkpoint import SAVE_SHARE
 from finetune.features import (
+    FP32,
     FeatureSource,
     FreshSource,
     ImageViews,
@@ -132,7 +133,7 @@ class _Trial:
         self.stored: dict[str, dict[str, Any]] = {}
         self._seconds = {"decode": 0.0, "trunk": 0.0, "tail": 0.0, "evaluate": 0.0}
         self._samples: dict[tuple[Cut, bool], tuple[TrunkPace, Features]] = {}
-        self._scoring: dict[tuple[Cut, bool], TailPace] = {}
+        self._scoring: dict[tuple[Cut, bool, str], TailPace] = {}
 
     def run(self) -> dict[str, float]:
         """Seconds of a run by part."""
@@ -160,7 +161,8 @@ class _Trial:
         has_val = not made.dataset.part("val").empty
         judging = self._score("val", cut, state) if has_val else 0.0
         if number == 0 and wants_solved_head(made.backbone, self.recipe):
-            self._seconds["tail"] += self._score("train", cut, state) * train.views + judging
+            pooling = self._score("train", cut, state, self.recipe.train.precision)
+            self._seconds["tail"] += pooling * train.views + judging
         if number == 0 and made.backbone.head != "linear" and self.recipe.head.kind == "auto":
             self._seconds["tail"] += self._score("train", cut, state) * train.views
         if ends_with_solved_head(made.backbone, made.plan, self.recipe):
@@ -176,12 +178,12 @@ class _Trial:
             if not made.dataset.part(split).empty:
                 self._seconds["evaluate"] += self._score(split, made.cut, state)
 
-    def _score(self, split: str, cut: Cut, state: str) -> float:
+    def _score(self, split: str, cut: Cut, state: str, arithmetic: str = FP32) -> float:
         """Seconds of one evaluation of a part."""
         source, targets = self._source(split, cut, state), self.maker.targets(split)
-        known = (cut, split == "train")
+        known = (cut, split == "train", arithmetic)
         if known not in self._scoring:
-            self._scoring[known] = time_scores(cut, TimedSource(source, targets, SCORE_SECONDS))
+            self._scoring[known] = time_scores(cut, TimedSource(source, targets, SCORE_SECONDS), arithmetic)
         return self._scoring[known].seconds(len(targets))
 
     def _source(self, split: str, cut: Cut, state: str) -> FeatureSource:
