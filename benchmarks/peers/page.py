@@ -191,18 +191,21 @@ def _same_work(results: Sequence[Result]) -> list[str]:
     rows = judging.compare_same_work(results)
     if not rows:
         return []
+    with_fp32 = any(row.fp32_speed_up is not None for row in rows)
+    fp32 = ", and `in fp32` is how many times faster tailtune is without, where that was measured" if with_fp32 else ""
     return [
         "## The same work\n",
         f"One policy, {SAME_EPOCHS} epochs, batches of {SAME_BATCH}, for every tool; the fastest peer is named (with "
         "`full`, the plain loop). tailtune computes training views in bf16 where the CPU has it, which is its "
-        "default; the others are documented in fp32, and `in fp32` is how many times faster tailtune is without. "
+        f"default; the others are documented in fp32{fp32}. "
         "Views are the versions of a training image that tailtune looks at; peers make a new one each epoch. As with "
         "them, the head starts at random, no weights are averaged, and no image is kept back for validation. "
         f"Sets whose name ends in {ENLARGED} are PNG files of 1024 pixels. Images a second: training images times "
         "epochs over the seconds after start-up.\n",
         *_table(
             [
-                *("set", "variant", "views", "tailtune s", "fastest peer", "peer s", "times faster", "in fp32"),
+                *("set", "variant", "views", "tailtune s", "fastest peer", "peer s", "times faster"),
+                *(["in fp32"] if with_fp32 else []),
                 *("images/s", "peer images/s", "accuracy", "peer accuracy"),
             ],
             [
@@ -214,7 +217,7 @@ def _same_work(results: Sequence[Result]) -> list[str]:
                     row.peer,
                     f"{row.peer_seconds:.1f}",
                     f"{row.speed_up:.2f}",
-                    "" if row.fp32_speed_up is None else f"{row.fp32_speed_up:.2f}",
+                    *([_ratio(row.fp32_speed_up)] if with_fp32 else []),
                     f"{row.own_rate:.1f}",
                     f"{row.peer_rate:.1f}",
                     f"{row.own_accuracy:.3f}",
@@ -225,6 +228,10 @@ def _same_work(results: Sequence[Result]) -> list[str]:
         ),
         *_command_list(Job(row.set, tool, 0, row.variant) for row in rows for tool in (TAILTUNE, row.peer)),
     ]
+
+
+def _ratio(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
 
 
 def _all_runs(results: Sequence[Result]) -> list[str]:
