@@ -230,11 +230,10 @@ class TailFitter:
             lent = self.average.applied()
         with lent:
             judged = validate(tail, data.val)
-            if judged.loss < state.kept.least or judged.accuracy > state.peak:
-                state.last_gain = epoch
-            if state.kept.judge(epoch, judged):
-                averages = self.average.values if self.average else None
-                state.kept.epoch, state.kept.state = epoch, self._learned(averages)
+        if judged.loss < state.kept.least or judged.accuracy > state.peak:
+            state.last_gain = epoch
+        if state.kept.judge(epoch, judged):
+            state.kept.epoch, state.kept.state = epoch, self._learned(self._present_averages())
         state.peak = max(state.peak, judged.accuracy)
         return judged
 
@@ -243,7 +242,7 @@ class TailFitter:
         return data.val is not None and self.settings.patience is not None and since >= self.settings.patience
 
     def _learned(self, instead: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Copies of all that training may have moved, what learns in any phase and the buffers, or of what is given."""
+        """Copies of all that training may have moved, what learns in any phase and the buffers; or `instead` of it."""
         learned = {name: held for name, held in self.model.named_parameters() if name in self.plan.trainable_parameters}
         given = {**learned, **dict(self.model.named_buffers()), **(instead or {})}
         return {name: held.detach().clone() for name, held in given.items()}
