@@ -199,7 +199,8 @@ def _same_work(results: Sequence[Result]) -> list[str]:
         "`full`, the plain loop). tailtune computes training views in bf16 where the CPU has it, which is its "
         f"default; the others are documented in fp32{fp32}. "
         "Views are the versions of a training image that tailtune looks at; peers make a new one each epoch. As with "
-        "them, the head starts at random, no weights are averaged, and no image is kept back for validation. "
+        "them, the head starts at random, no weights are averaged, and no image is kept back for validation (fastai "
+        "cannot do without: a fiftieth). "
         f"Sets whose name ends in {ENLARGED} are PNG files of 1024 pixels. Images a second: training images times "
         "epochs over the seconds after start-up.\n",
         *_table(
