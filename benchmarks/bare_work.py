@@ -11,11 +11,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data_tools import Pipeline, build_evaluation_pipeline, build_training_pipeline, sample_seed
+from data_tools import Pipeline, build_evaluation_pipeline, sample_seed
 from finetune.backbones import Backbone, load_backbone
 from finetune.features import FP32, computing_in, fold_norms
 from finetune.features.images import TRUNK_BATCH
 from finetune.freezing import Cut
+from finetune.jobs.augmenting import training_pipeline
 from finetune.jobs.planning import lock_and_cut, plan_recipe
 from finetune.training.optimizer import make_optimizer
 from recipes import Recipe
@@ -61,7 +62,7 @@ def measure_bare(sample: Sample, recipe: Recipe, repeats: int) -> BareSeconds:
     """Measure every part on `sample`, the median of `repeats` passes. A network's first batch is not counted."""
     started = perf_counter()
     backbone, cut = _load(recipe, sample.classes)
-    training = build_training_pipeline(recipe.augment.preset, backbone.preprocessing)
+    training = training_pipeline(recipe, backbone.preprocessing)
     evaluation = build_evaluation_pipeline(backbone.preprocessing)
     start_up = perf_counter() - started
 

@@ -28,6 +28,7 @@ import torch
 from benchmarks.bare_work import BareSeconds, Sample, measure_bare
 from benchmarks.processes import Watched, run_finetune
 from finetune.cli.options import data_argument, recipe_from, recipe_options
+from finetune.jobs.augmenting import count_views
 from finetune.memory import keep_freed_memory
 from recipes import Recipe, dump_recipe, list_phases, load_recipe
 
@@ -134,7 +135,7 @@ def count_work(record: RunRecord, bare: BareSeconds) -> Counts:
     """The counts of a run whose every image is decoded once."""
     recipe, sizes = record.recipe, record.table["split"].value_counts()
     epochs = int(record.timings["epochs"])
-    views = recipe.augment.views if recipe.augment.preset != "none" else 1
+    views = count_views(recipe)
     train = int(sizes.get("train", 0))
     return Counts(
         train=train,

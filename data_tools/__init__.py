@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from data_tools.keeping import Keeping
     from data_tools.pipelines import Pipeline, build_evaluation_pipeline, build_training_pipeline, sample_seed
     from data_tools.pixels import PixelStore
+    from data_tools.scaling import Scaling
     from data_tools.settings import DatasetSettings
 
 _HOMES = {
@@ -44,6 +45,7 @@ _HOMES = {
     "build_training_pipeline": "pipelines",
     "sample_seed": "pipelines",
     "PixelStore": "pixels",
+    "Scaling": "scaling",
     "DatasetSettings": "settings",
 }
 
@@ -61,6 +63,7 @@ __all__ = [
     "Pipeline",
     "PixelStore",
     "Preprocessing",
+    "Scaling",
     "build_evaluation_pipeline",
     "build_training_pipeline",
     "evaluation_geometry",

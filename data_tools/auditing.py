@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from unicodedata import normalize
 
-from data_tools.columns import ERROR, NOTE, SEVERITIES, SPLITS, TRAIN, WARNING
+from data_tools.columns import ERROR, NOTE, SEVERITIES, SPLITS, TEST, TRAIN, VAL, WARNING
+from data_tools.near_duplicates import NearPair
 from data_tools.samples import Finding, Probe, Sample
+from data_tools.shortcuts import find_shortcuts
+from data_tools.splitting import join_units
 from data_tools.wording import counted
 
 SMALL_CLASS = 10
@@ -18,6 +21,8 @@ IMBALANCE = 3.0
 TINY_SIDE = 8
 RARE_FORMAT = 0.05
 """Files of a format that makes up less than this share are named one by one."""
+MOST_ALIKE = 20
+"""More files with the same remark are told in one finding."""
 _PLACEHOLDER = re.compile(r"(not|un)[-_ ]?(found|available)|no[-_ ]?(image|photo)|placeholder", re.IGNORECASE)
 
 
@@ -33,12 +38,17 @@ class Record:
         return not self.probe.reason
 
 
-def audit_records(records: Sequence[Record]) -> list[Finding]:
-    """Every finding about the images and their splits, sorted by severity, check and path."""
+def audit_records(records: Sequence[Record], copies: Sequence[NearPair] = ()) -> list[Finding]:
+    """Every finding about the images and their splits, sorted by severity, check and path.
+
+    `copies` are pairs of near duplicates by their places in `records`.
+    """
     good = [record for record in records if record.is_ok]
     found = [
         *_find_unreadable(records),
         *_find_duplicates(good),
+        *_find_near_duplicates(records, copies),
+        *_find_shortcuts(good),
         *_find_leaking_groups(good),
         *_find_class_sizes(good),
         *_find_lookalike_labels(good),
@@ -107,7 +117,41 @@ def _find_duplicates(records: Sequence[Record]) -> Iterator[Finding]:
                 yield Finding("label_conflict", WARNING, one.path, two.path, text)
 
 
+def _find_near_duplicates(records: Sequence[Record], copies: Sequence[NearPair]) -> Iterator[Finding]:
+    """Each picture against the first of those that it is a copy of, directly or by a chain."""
+    units = join_units([""] * len(records), pairs=[(pair.first, pair.second) for pair in copies])
+    first: dict[int, int] = {}
+    for place in sorted({place for pair in copies for place in (pair.first, pair.second)}):
+        start = first.setdefault(units[place], place)
+        one, two = records[start].sample, records[place].sample
+        if start == place or records[start].probe.sha256 == records[place].probe.sha256:
+            continue
+        if one.split == two.split:
+            yield Finding("near_duplicate", NOTE, one.path, two.path, f"the same picture twice, both in {one.split}")
+        else:
+            text = f"the same picture in {one.split} and {two.split}"
+            yield Finding("near_duplicate_across_splits", WARNING, one.path, two.path, text)
+        if one.label != two.label:
+            text = f"the same picture labelled {one.label!r} and {two.label!r}"
+            yield Finding("label_conflict", WARNING, one.path, two.path, text)
+
+
+def _find_shortcuts(records: Sequence[Record]) -> Iterator[Finding]:
+    units = join_units([record.sample.group for record in records], [record.probe.sha256 for record in records])
+    for found in find_shortcuts([record.sample.label for record in records], units, [r.probe for r in records]):
+        text = (
+            f"labels can be told from {found.cue} alone: balanced accuracy {found.balanced_accuracy:.2f} "
+            f"(by chance {found.chance:.2f}); a model may learn that instead"
+        )
+        yield Finding("shortcut", WARNING, "", "", text)
+
+
 def _find_leaking_groups(records: Sequence[Record]) -> Iterator[Finding]:
+    held = {split: {one.sample.group for one in records if one.sample.split == split} - {""} for split in SPLITS}
+    for split in (TEST, VAL):
+        if known := held[split] & held[TRAIN]:
+            text = f"{len(known)} of the {counted(len(held[split]), 'group')} of {split} are also in train"
+            yield Finding("group_leakage", ERROR, "", "", text)
     for group in spread_over_splits(records)["groups"]:
         first = group[0].sample
         other = next(one.sample for one in group if one.sample.split != first.split)
@@ -174,10 +218,17 @@ def _find_odd_pictures(records: Sequence[Record]) -> Iterator[Finding]:
 def _find_odd_files(records: Sequence[Record]) -> Iterator[Finding]:
     formats = Counter(record.probe.format for record in records)
     usual = max(sorted(formats), key=lambda name: formats[name], default="")
+    with_remark: defaultdict[str, list[str]] = defaultdict(list)
+    for record in records:
+        for remark in record.probe.remarks:
+            with_remark[remark].append(record.sample.path)
+    for remark, paths in with_remark.items():
+        told = paths if len(paths) <= MOST_ALIKE else paths[:1]
+        more = "" if told is paths else f" (and {len(paths) - 1} more)"
+        for path in told:
+            yield Finding("odd_file", NOTE, path, "", f"{remark}; kept{more}")
     for record in records:
         path, kind = record.sample.path, record.probe.format
-        for remark in record.probe.remarks:
-            yield Finding("odd_file", NOTE, path, "", f"{remark}; kept")
         if kind != usual and formats[kind] < RARE_FORMAT * len(records):
             text = f"{kind} file ({formats[kind]} in all) among {formats[usual]} {usual} files; kept, look at it"
             yield Finding("odd_file", WARNING, path, "", text)

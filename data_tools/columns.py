@@ -32,5 +32,6 @@ CHECKS = (
     "blank_image",
     "tiny_image",
     "ignored_folder",
+    "scaling",
     "split_rule",
 )

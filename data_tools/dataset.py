@@ -12,14 +12,17 @@ from data_tools.columns import (
     DATASET_COLUMNS,
     FINDING_COLUMNS,
     HEIGHT,
+    NOTE,
     OK,
     SKIPPED,
     SPLIT,
     STATUS,
     WIDTH,
 )
+from data_tools.copies import find_copies
 from data_tools.errors import DataError
 from data_tools.gates import check_classes, check_leakage, check_skipped, check_training_classes
+from data_tools.given_splits import assign_splits
 from data_tools.grouping import assign_groups
 from data_tools.keeping import Keeping
 from data_tools.layouts import LAYOUT_HINT
@@ -28,8 +31,10 @@ from data_tools.parting import part_records
 from data_tools.probing import probe_images
 from data_tools.progress import Track, untracked
 from data_tools.samples import Finding, Probe, Source
+from data_tools.scaling import BITS, Scaling
 from data_tools.scanning import scan_folder
 from data_tools.settings import DatasetSettings
+from data_tools.settling import settle_scaling
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,8 @@ class Dataset:
     held_out_note: str
     """One sentence: where the held-out test part comes from."""
     spread: tuple[tuple[str, int], ...]
+    scaling: Scaling = BITS
+    """How deep values become levels, worked out where the recipe leaves it to the training images."""
 
     def part(self, split: str) -> pd.DataFrame:
         """The usable images of one split, in the order of the table, with a fresh index."""
@@ -65,24 +72,32 @@ def prepare_dataset(
     workers: int = 0,
     keeping: Keeping | None = None,
     track: Track = untracked,
+    is_audit: bool = False,
 ) -> Dataset:
     """The dataset that `source` (a folder or a CSV manifest) holds; the same for any number of workers.
 
-    With `keeping`, decoded pixels are kept, and what is kept is not decoded; the dataset is the same.
+    With `keeping`, decoded pixels are kept, and what is kept is not decoded; the dataset is the same. `is_audit` looks
+    on where a run must not: at leaks, at skipped images under `strict`, at classes that train lacks.
 
     Raises DataError, all faults at once, when the source cannot be read, a class has no usable image, or the
     audit finds an error that `settings.allow` does not name.
     """
     listed = assign_groups(_list_source(source), settings.metadata, settings.group)
+    listed = assign_splits(listed, settings.splits)
     check_classes(listed, Counter(sample.label for sample in listed.samples), source)
-    records = _probe_source(listed, workers, keeping, track)
+    records = _probe_source(listed, settings.scaling, workers, keeping, track)
     check_classes(listed, Counter(record.sample.label for record in records if record.is_ok), source)
-    if settings.strict:
+    if settings.strict and not is_audit:
         check_skipped(listed, records)
-    records, note = part_records(records, settings)
-    check_training_classes(listed, records)
-    findings = sort_findings([*listed.findings, *audit_records(records), Finding("split_rule", "note", "", "", note)])
-    check_leakage(listed, findings, settings)
+    copies = find_copies(records, track)
+    records, note = part_records(records, settings, copies if settings.join_near_duplicates else ())
+    scaling, told = settle_scaling(records, settings.scaling)
+    if not is_audit:
+        check_training_classes(listed, records)
+    rule = Finding("split_rule", NOTE, "", "", note)
+    findings = sort_findings([*listed.findings, *audit_records(records, copies), *told, rule])
+    if not is_audit:
+        check_leakage(listed, findings, settings)
     spread = {name: len(sets) for name, sets in spread_over_splits(records).items()}
     return Dataset(
         root=Path(listed.root),
@@ -91,6 +106,7 @@ def prepare_dataset(
         findings=pd.DataFrame([astuple(one) for one in findings], columns=list(FINDING_COLUMNS), dtype=str),
         held_out_note=note,
         spread=tuple((f"{name}_across_splits", count) for name, count in spread.items()),
+        scaling=scaling,
     )
 
 
@@ -107,10 +123,13 @@ def _list_source(source: Path) -> Source:
     raise DataError(f"{source}: no such folder or file; check the spelling of DATA")
 
 
-def _probe_source(source: Source, workers: int, keeping: Keeping | None, track: Track) -> list[Record]:
+def _probe_source(
+    source: Source, scaling: Scaling, workers: int, keeping: Keeping | None, track: Track
+) -> list[Record]:
     opened = [sample for sample in source.samples if not sample.reason]
     paths = [Path(source.root) / sample.path for sample in opened]
-    probes = dict(zip(opened, probe_images(paths, workers=workers, keeping=keeping, track=track), strict=True))
+    made = probe_images(paths, scaling=scaling, workers=workers, keeping=keeping, track=track)
+    probes = dict(zip(opened, made, strict=True))
     return [
         Record(replace(sample, reason=""), probes.get(sample) or Probe(reason=sample.reason))
         for sample in source.samples

@@ -50,8 +50,10 @@ def check_skipped(source: Source, records: Sequence[Record]) -> None:
 
 def check_training_classes(source: Source, records: Sequence[Record]) -> None:
     """Every class can be learned: it has a usable image in train."""
+    given = {label: {one.split for one in source.samples if one.label == label} - {""} for label in source.labels}
     faults = [
-        f"class {label!r} has images in {splits} but none in train; add some, or cut anew with --resplit"
+        f"class {label!r} has images in {', '.join(sorted(given[label])) or splits} but none in train; "
+        "add some, or cut anew with --resplit"
         for label, splits in missing_from_train(records, source.labels).items()
     ]
     if faults:
@@ -63,9 +65,10 @@ def check_leakage(source: Source, findings: Sequence[Finding], settings: Dataset
     stopping = [one for one in findings if one.severity == ERROR and one.check not in settings.allow]
     faults = []
     for check in sorted({one.check for one in stopping}):
-        found = [one for one in stopping if one.check == check]
+        found = [one for one in stopping if one.check == check and one.path]
         if check == "group_leakage":
-            what = f"{counted(len(found), 'group')} in more than one split"
+            sums = "".join(f"; {one.detail}" for one in stopping if one.check == check and not one.path)
+            what = f"{counted(len(found), 'group')} in more than one split{sums}"
         else:
             what = f"{counted(len(found), 'pair')} of equal files in different splits"
         remedy = f"cut anew with --resplit{_group_option(settings)}"

@@ -8,15 +8,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from data_tools.decoding import DECODING_RULES, Pixels, decoder_versions
+from data_tools.decoding import DECODING_RULES, decoder_versions
 from data_tools.pixels import Shelf
-
-Preset = Literal["none", "light", "standard"]
+from data_tools.presets import NONE, PRESETS
+from data_tools.scaling import Pixels
 
 THUMBNAIL_SIDE = 220
 _FILTERS = {
@@ -29,9 +29,10 @@ _FILTERS = {
 }
 _GEOMETRY_RULES = 1
 """Part of every key; rises with any change of this module that changes a pixel."""
-_SHRINK_TO = {"light": 1.6, "standard": 1.8}
-"""Training pixels are shrunk, antialiased, to this many times the network's size before any crop.
+_LEFT_ALONE = 1.25
+"""Up to this many times what they would be shrunk to, pixels stay: the resize costs more than it saves.
 
+Before any crop training pixels are shrunk, antialiased, to so many times the network's size as their preset says.
 The smallest crop of `standard` holds 0.4 of the area: 1 / sqrt(0.4) = 1.58 times the size keeps every pixel that a
 square crop needs, 1 / sqrt(0.4 * 3 / 4) = 1.83 that the flattest one needs (`light`, 0.7: 1.2 and 1.4). The crop
 itself is bilinear without antialiasing: less blurs, more aliases. Differences between neighbouring rows of 144 crops
@@ -39,8 +40,6 @@ at 224 pixels, from 10 brain scans and 2 photographs of 700 pixels and more, aga
 from the full image: `standard` 0.92 for 1.4 times the size, 0.96 for 1.6, 0.98 for 1.8, 1.01 for 2, 1.07 for 3;
 `light` 0.95 for 1.4, 0.98 for 1.6, 1.01 for 1.8. Twice the size takes 1.23 and 1.56 times the bytes.
 """
-_LEFT_ALONE = 1.25
-"""Up to this many times what they would be shrunk to, pixels stay: the resize costs more than it saves."""
 _REDUCING_GAP = 1.5
 """Pillow averages whole blocks first, down to this many times the wanted size: faster, and as sharp (0.982, 0.985)."""
 _THUMBNAIL_GAP = 1.0
@@ -96,11 +95,11 @@ def evaluation_geometry(preprocessing: Preprocessing) -> Geometry:
     return _geometry(name, facts, partial(fit_pixels, preprocessing=preprocessing))
 
 
-def training_geometry(preset: Preset, preprocessing: Preprocessing) -> Geometry:
+def training_geometry(preset: str, preprocessing: Preprocessing) -> Geometry:
     """What the random crops of a preset are cut from; `none` has the evaluation geometry."""
-    if preset == "none":
+    if preset == NONE:
         return evaluation_geometry(preprocessing)
-    side = round(_SHRINK_TO[preset] * max(preprocessing.height, preprocessing.width))
+    side = round(PRESETS[preset].shrink_to * max(preprocessing.height, preprocessing.width))
     leaves = int(_LEFT_ALONE * side)
     facts = {
         "name": "training",

@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from data_tools.decoding import DECODING_RULES, Pixels, decode_content, decoder_versions, read_content
+from data_tools.decoding import DECODING_RULES, decode_content, decoder_versions, read_content
 from data_tools.errors import ImageError
 from data_tools.geometry import Geometry, whole_geometry
 from data_tools.pixels import PixelStore, Shelf
 from data_tools.samples import Probe
+from data_tools.scaling import BITS, Pixels, Scaling
 
 
 @dataclass(frozen=True)
@@ -26,31 +27,36 @@ class Keeping:
 
     store: PixelStore
     geometries: tuple[Geometry, ...]
+    scaling: Scaling = BITS
+    """How deep values become levels; while it is open, no pixels of such images are kept."""
 
     def known(self, digest: str, suffix: str) -> Probe | None:
-        """The probe of a file with these bytes and this ending, if one is kept."""
-        kept = self.store.read(_probe_shelf(), _probe_name(digest, suffix))
-        if kept is None:
+        """The probe of a file with these bytes and this ending, if it is kept, with its pixels where there is room.
+
+        A file whose pixels were made for other geometries is decoded once more, for all of these at once.
+        """
+        kept = self.store.read(_probe_shelf(), self._probe_name(digest, suffix))
+        if kept is None or not (self._has_pixels(digest) or self.scaling.is_open or self.store.is_full):
             return None
-        for geometry in (whole_geometry(), *self.geometries):
-            self.store.touch(geometry, digest)
         told = json.loads(kept.tobytes())
-        return Probe(**{**told, "remarks": tuple(told["remarks"])})
+        return Probe(**{**told, "remarks": tuple(told["remarks"]), "quantiles": tuple(told["quantiles"])})
 
     def kept_bytes(self, digest: str, suffix: str) -> int:
         """Bytes of all that is kept of a file."""
         shelves = (whole_geometry(), *self.geometries)
-        pixels = sum(self.store.size(shelf, digest) for shelf in shelves)
-        return pixels + self.store.size(_probe_shelf(), _probe_name(digest, suffix))
+        pixels = sum(self.store.size(shelf, name) for shelf in shelves for name in self._names(digest))
+        return pixels + self.store.size(_probe_shelf(), self._probe_name(digest, suffix))
 
     def keep(self, probe: Probe, suffix: str, pixels: Pixels) -> None:
         """Keep the pixels of a file that was just decoded; and its probe last, so that whose probe is kept is whole."""
-        is_whole = any(min(pixels.shape[:2]) <= geometry.leaves for geometry in self.geometries)
-        lean = _lean(pixels)
-        for geometry in [whole_geometry()] if is_whole else self.geometries:
-            self.store.keep(geometry, probe.sha256, _lean(geometry(lean)))
+        if not (probe.quantiles and self.scaling.is_open):
+            is_whole = any(min(pixels.shape[:2]) <= geometry.leaves for geometry in self.geometries)
+            lean, name = _lean(pixels), self._name(probe.sha256, is_deep=bool(probe.quantiles))
+            for geometry in [whole_geometry()] if is_whole else self.geometries:
+                self.store.keep(geometry, name, _lean(geometry(lean)))
         content = np.frombuffer(json.dumps(asdict(probe)).encode(), dtype=np.uint8)
-        self.store.keep(_probe_shelf(), _probe_name(probe.sha256, suffix), content.reshape(1, -1, 1), is_small=True)
+        name = self._probe_name(probe.sha256, suffix)
+        self.store.keep(_probe_shelf(), name, content.reshape(1, -1, 1), is_small=True)
 
     def pixels(self, path: Path, digest: str, geometry: Geometry) -> Pixels:
         """The pixels in a geometry of the file whose sha256 is `digest`: kept ones, or, where there are none, decoded.
@@ -58,22 +64,50 @@ class Keeping:
         A file that was changed or removed since its digest was taken does not matter where pixels are kept: they
         are those of the digest. Else raises ImageError with the reason alone.
         """
-        kept = self.store.read(geometry, digest)
+        kept = self._read(geometry, digest)
         if kept is not None:
             return _as_colour(kept)
-        whole = self.store.read(whole_geometry(), digest)
-        pixels = _as_colour(whole) if whole is not None else _decode(path, digest)
-        fitted = geometry(pixels)
-        if whole is None:
-            self.store.keep(whole_geometry() if fitted is pixels else geometry, digest, _lean(fitted))
+        whole = self._read(whole_geometry(), digest)
+        if whole is not None:
+            return geometry(_as_colour(whole))
+        content = read_content(path)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ImageError("the file has changed")
+        decoded = decode_content(content, path.suffix, self.scaling)
+        fitted = geometry(decoded.pixels)
+        name = self._name(digest, is_deep=bool(decoded.quantiles))
+        self.store.keep(whole_geometry() if fitted is decoded.pixels else geometry, name, _lean(fitted))
         return fitted
 
+    def settled(self, scaling: Scaling) -> "Keeping":
+        """The same store and geometries once the scaling is known."""
+        return replace(self, scaling=scaling)
 
-def _decode(path: Path, digest: str) -> Pixels:
-    content = read_content(path)
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise ImageError("the file has changed")
-    return decode_content(content, path.suffix).pixels
+    def _has_pixels(self, digest: str) -> bool:
+        """Whether the pixels for all geometries are kept; notes that they will be used."""
+        names = self._names(digest)
+        kept = [any(self.store.touch(shelf, name) for name in names) for shelf in (whole_geometry(), *self.geometries)]
+        return kept[0] or all(kept[1:])
+
+    def _read(self, geometry: Geometry, digest: str) -> Pixels | None:
+        found = (self.store.read(geometry, name) for name in self._names(digest))
+        return next((kept for kept in found if kept is not None), None)
+
+    def _names(self, digest: str) -> tuple[str, str]:
+        """Under which the pixels of a file may be kept: whether they are deep is not known by its digest."""
+        return (self._name(digest, is_deep=False), self._name(digest, is_deep=True))
+
+    def _name(self, digest: str, *, is_deep: bool) -> str:
+        return _hashed(digest, self.scaling.facts) if is_deep else digest
+
+    def _probe_name(self, digest: str, suffix: str) -> str:
+        """A probe depends on the ending of a file's name too, since a remark tells where it does not fit; and on
+        the scaling, under which a file may be refused."""
+        return _hashed(digest, suffix, self.scaling.facts)
+
+
+def _hashed(*parts: str) -> str:
+    return hashlib.sha256("".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 
 @cache
@@ -81,11 +115,6 @@ def _probe_shelf() -> Shelf:
     names = [field.name for field in fields(Probe)]
     facts = {"name": "probe", "fields": names, "rules": DECODING_RULES, "versions": decoder_versions()}
     return Shelf("what decoding told of images", json.dumps(facts, sort_keys=True))
-
-
-def _probe_name(digest: str, suffix: str) -> str:
-    """A probe depends on the ending of a file's name too: a remark tells where it does not fit."""
-    return hashlib.sha256(f"{digest}{suffix}".encode(errors="surrogateescape")).hexdigest()
 
 
 def _lean(pixels: Pixels) -> Pixels:

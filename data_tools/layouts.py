@@ -3,7 +3,7 @@
 import os
 
 from data_tools.columns import TEST, TRAIN, VAL
-from data_tools.decoding import FOREIGN_SUFFIXES, FORMAT_OF_SUFFIX
+from data_tools.formats import FOREIGN_SUFFIXES, FORMAT_OF_SUFFIX
 
 SPLIT_OF_NAME = {
     "train": TRAIN,

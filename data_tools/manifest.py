@@ -4,11 +4,13 @@ import posixpath
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from data_tools.columns import GROUP, LABEL, PATH, SPLIT, WARNING
+from data_tools.columns import GROUP, LABEL, NOTE, PATH, SPLIT, WARNING
 from data_tools.errors import DataError, faults_error
 from data_tools.layouts import SPLIT_OF_NAME, split_named
 from data_tools.samples import Finding, Sample, Source
 from data_tools.tables import Table, read_table
+
+_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 
 def read_manifest(path: Path) -> Source:
@@ -25,7 +27,7 @@ def read_manifest(path: Path) -> Source:
     root = path.resolve().parent
     lines: dict[str, tuple[int, Sample]] = {}
     faults: list[str] = []
-    findings: list[Finding] = []
+    findings = _tell_separator(table)
     for line, row in table.rows:
         sample, fault = _read_row(row, root)
         if fault:
@@ -40,6 +42,9 @@ def read_manifest(path: Path) -> Source:
         else:
             lines[sample.path] = (line, sample)
     faults += _half_filled_splits(lines)
+    cased, told = _judge_cases(lines)
+    faults += cased
+    findings += told
     if faults:
         raise faults_error(path.name, faults)
     samples = tuple(sample for _, (_, sample) in sorted(lines.items()))
@@ -60,6 +65,8 @@ def _read_row(row: dict[str, str], root: Path) -> tuple[Sample, str]:
         return sample, "the path is empty"
     if not label.strip():
         return sample, f"the label of {text!r} is empty"
+    if "|" in label:
+        return sample, f"the label {label!r} seems to name several classes; give each image one (task multiclass)"
     if given and not split:
         near = get_close_matches(given.lower(), SPLIT_OF_NAME, n=1, cutoff=0.0)[0]
         return sample, f"{given!r} is not a split (train, val, test); did you mean {near!r}?"
@@ -79,6 +86,32 @@ def _path_fault(text: str, path: str, root: Path) -> str:
     except OSError as error:
         return f"{text[:80]!r} cannot be opened: {error.strerror}"
     return ""
+
+
+def _tell_separator(table: Table) -> list[Finding]:
+    if table.separator == ",":
+        return []
+    text = f"{table.name}: cells are separated by {_SEPARATORS[table.separator]}, and were read so"
+    return [Finding("odd_file", NOTE, "", "", text)]
+
+
+def _judge_cases(lines: dict[str, tuple[int, Sample]]) -> tuple[list[str], list[Finding]]:
+    """Paths that differ in upper and lower case alone: faults where their labels differ, else warnings.
+
+    On the disks of Windows and macOS they are one file.
+    """
+    faults, findings, first = list[str](), list[Finding](), dict[str, str]()
+    for path, (line, sample) in sorted(lines.items(), key=lambda item: item[1][0]):
+        other = first.setdefault(path.casefold(), path)
+        if other == path:
+            continue
+        earlier, known = lines[other]
+        text = f"{path!r} and {other!r} (line {earlier}) differ in case alone"
+        if known.label != sample.label:
+            faults.append(f"line {line}: {text} but have labels {sample.label!r} and {known.label!r}; rename one")
+        else:
+            findings.append(Finding("odd_file", WARNING, path, other, f"{text}; kept apart"))
+    return faults, findings
 
 
 def _contradiction(known: Sample, sample: Sample) -> str:

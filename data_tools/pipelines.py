@@ -1,23 +1,20 @@
-"""From decoded pixels to a network's input: the evaluation pipeline and the seeded training pipelines.
-
-The only module that touches albumentations.
-"""
+"""From decoded pixels to a network's input: the evaluation pipeline and the seeded training pipelines."""
 
 import copy
 import hashlib
 import json
-import os
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_tools.decoding import Pixels
-from data_tools.geometry import Geometry, Preprocessing, Preset, evaluation_geometry, training_geometry
-
-_SCALES = {"light": (0.7, 1.0), "standard": (0.4, 1.0)}
+from data_tools.geometry import Geometry, Preprocessing, evaluation_geometry, training_geometry
+from data_tools.presets import NONE, PRESETS
+from data_tools.scaling import Pixels
+from data_tools.transforms import build_transform, import_albumentations, import_cv2, try_transform
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +56,7 @@ class Pipeline:
         """Views (..., height, width, 3) as float32 of the same shape: in one pass, to the bit what timm computes."""
         height, width = pixels.shape[-3:-1]
         rows = np.ascontiguousarray(pixels).reshape(-1, width, 3)
-        made: NDArray[np.float32] = _import_cv2().LUT(rows, self.levels)
+        made: NDArray[np.float32] = import_cv2().LUT(rows, self.levels)
         return made.reshape(*pixels.shape[:-3], height, width, 3)
 
 
@@ -68,22 +65,26 @@ def build_evaluation_pipeline(preprocessing: Preprocessing) -> Pipeline:
     return _assemble("evaluation", preprocessing, evaluation_geometry(preprocessing), ())
 
 
-def build_training_pipeline(preset: Preset, preprocessing: Preprocessing) -> Pipeline:
-    """A seeded augmentation: `none` (evaluation geometry), `light` (crop, flip), `standard` (and colour)."""
-    if preset == "none":
+def build_training_pipeline(
+    preset: str, preprocessing: Preprocessing, further: Sequence[Mapping[str, Any]] = ()
+) -> Pipeline:
+    """A seeded augmentation: the transforms of a preset (data_tools/presets.py), then `further` ones.
+
+    Each of those is a `name` of albumentations and its parameters. Raises DataError for an unknown name or parameter, a
+    value that does not fit, and for what does not make an image of an image.
+    """
+    if preset == NONE and not further:
         return build_evaluation_pipeline(preprocessing)
-    albumentations = _import_albumentations()
     size = (preprocessing.height, preprocessing.width)
-    transforms = [
-        albumentations.RandomResizedCrop(size=size, scale=_SCALES[preset], ratio=(3 / 4, 4 / 3), p=1.0),
-        albumentations.HorizontalFlip(p=0.5),
-    ]
-    if preset == "standard":
-        transforms.append(
-            albumentations.ColorJitter(
-                brightness=(0.8, 1.2), contrast=(0.8, 1.2), saturation=(0.8, 1.2), hue=(-0.02, 0.02), p=0.8
-            )
-        )
+    transforms = []
+    if preset != NONE:
+        made = PRESETS[preset]
+        crop = {"size": size, "scale": made.scale, "ratio": (3 / 4, 4 / 3), "p": 1.0}
+        steps = [("RandomResizedCrop", crop), *((step.name, step.parameters) for step in made.steps)]
+        transforms = [build_transform(name, parameters) for name, parameters in steps]
+    for number, wanted in enumerate(further, start=1):
+        parameters = {key: value for key, value in wanted.items() if key != "name"}
+        transforms.append(try_transform(build_transform(wanted["name"], parameters), size, number))
     return _assemble(preset, preprocessing, training_geometry(preset, preprocessing), tuple(transforms))
 
 
@@ -100,9 +101,9 @@ def _assemble(name: str, preprocessing: Preprocessing, geometry: Geometry, trans
 
 
 def _describe(name: str, preprocessing: Preprocessing, geometry: Geometry, transforms: tuple[Any, ...]) -> str:
-    versions = {"opencv": _import_cv2().__version__}
+    versions = {"opencv": import_cv2().__version__}
     if transforms:
-        versions["albumentations"] = _import_albumentations().__version__
+        versions["albumentations"] = import_albumentations().__version__
     facts = {
         "name": name,
         "preprocessing": asdict(preprocessing),
@@ -114,19 +115,3 @@ def _describe(name: str, preprocessing: Preprocessing, geometry: Geometry, trans
         "versions": versions,
     }
     return json.dumps(facts, sort_keys=True, default=repr)
-
-
-def _import_cv2() -> Any:
-    import cv2
-
-    # Many small images: its threads would cost more than they bring, and take the cores from torch's and the workers'.
-    cv2.setNumThreads(0)
-    return cv2
-
-
-def _import_albumentations() -> Any:
-    _import_cv2()
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it asks the network at import otherwise
-    import albumentations  # type: ignore[import-untyped]
-
-    return albumentations

@@ -97,10 +97,19 @@ class PixelStore:
         except OSError:
             return 0
 
-    def touch(self, shelf: Shelf, name: str) -> None:
-        """Note that an array will be used, if it is there."""
-        with suppress(OSError):
-            self._touch(shelf, name, self._path(shelf, name).stat().st_mtime)
+    def touch(self, shelf: Shelf, name: str) -> bool:
+        """Note that an array will be used, if it is there; whether it is."""
+        try:
+            changed = self._path(shelf, name).stat().st_mtime
+        except OSError:
+            return False
+        self._touch(shelf, name, changed)
+        return True
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more is kept, as far as is known yet."""
+        return self._is_full or self._is_closed
 
     def keep(self, shelf: Shelf, name: str, array: Bytes, *, is_small: bool = False) -> None:
         """Keep an array, if there is room; what is small is counted, but needs none."""

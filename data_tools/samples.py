@@ -38,6 +38,12 @@ class Probe:
     reason: str = ""
     is_blank: bool = False
     remarks: tuple[str, ...] = ()
+    bytes: int = 0
+    """Size of the file."""
+    quantiles: tuple[float, ...] = ()
+    """Of deep values (more than 8 bits), evenly spaced from the least to the largest; empty for 8-bit images."""
+    sketch: str = ""
+    """The picture in small (data_tools/sketches.py)."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_tools.columns import CHECKS
 from data_tools.errors import DataError
+from data_tools.scaling import BITS, Scaling
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class DatasetSettings:
     """Share of the images held out for the report."""
     val_fraction: float = 0.15
     """Share of the images that choose the epoch; of `train` where only that part is cut."""
+    splits: Path | None = None
+    """A CSV with columns `path,split`, such as an earlier run's dataset.csv: these splits, whatever the data bring."""
+    join_near_duplicates: bool = False
+    """Pictures that are copies of each other go to the same split, though their files differ."""
+    scaling: Scaling = BITS
+    """How 16-bit and float values become 256 levels."""
     seed: int = 0
     """Seed of the cut."""
     strict: bool = False
@@ -34,6 +41,8 @@ class DatasetSettings:
             if name not in CHECKS:
                 near = get_close_matches(name, CHECKS, n=1, cutoff=0.0)[0]
                 raise DataError(f"allow: {name!r} is not a finding; did you mean {near!r}?")
+        if self.splits is not None and self.resplit:
+            raise DataError("data.splits gives the splits and data.resplit asks for new ones; leave one of them out")
         if not 0 < self.test_fraction < 1:
             raise DataError(f"data.test_fraction: must lie between 0 and 1, got {self.test_fraction}")
         if not 0 <= self.val_fraction < 1:

@@ -50,12 +50,12 @@ class _Deal:
         return max(1, sum(self.wanted[label].values()))
 
 
-def join_units(groups: Sequence[str], digests: Sequence[str]) -> list[int]:
-    """One number per image, equal for images that share a group or a checksum, directly or by a chain.
+def join_units(*keys: Sequence[str], pairs: Sequence[tuple[int, int]] = ()) -> list[int]:
+    """One number per image, equal for images that share a key (group, checksum) or are a pair, directly or by a chain.
 
-    An empty group or checksum joins nothing. Numbers count up in the order of first appearance.
+    An empty key joins nothing. Numbers count up in the order of first appearance.
     """
-    parent = list(range(len(groups)))
+    parent = list(range(len(keys[0])))
 
     def find(item: int) -> int:
         while parent[item] != item:
@@ -63,12 +63,17 @@ def join_units(groups: Sequence[str], digests: Sequence[str]) -> list[int]:
             item = parent[item]
         return item
 
-    for keys in (groups, digests):
+    def join(item: int, other: int) -> None:
+        one, two = find(item), find(other)
+        parent[max(one, two)] = min(one, two)
+
+    for column in keys:
         first: dict[str, int] = {}
-        for item, key in enumerate(keys):
+        for item, key in enumerate(column):
             if key:
-                one, other = find(first.setdefault(key, item)), find(item)
-                parent[max(one, other)] = min(one, other)
+                join(first.setdefault(key, item), item)
+    for item, other in pairs:
+        join(item, other)
     numbers: dict[int, int] = {}
     return [numbers.setdefault(find(item), len(numbers)) for item in range(len(parent))]
 

@@ -15,11 +15,17 @@ class Table:
     name: str
     columns: tuple[str, ...]
     rows: tuple[tuple[int, dict[str, str]], ...]
+    separator: str = ","
 
 
 def read_table(path: Path) -> Table:
-    """The rows of a comma-separated UTF-8 file, every cell as the text it is ('NA' and '007' included)."""
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+    """The rows of a UTF-8 table, every cell as the text it is ('NA' and '007' included).
+
+    Cells are separated by commas, or, where the header holds none, by semicolons or tabs.
+    """
+    text = _read_text(path)
+    separator = _separator(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[tuple[int, dict[str, str]]] = []
     faults: list[str] = []
     try:
@@ -37,7 +43,12 @@ def read_table(path: Path) -> Table:
         raise faults_error(path.name, faults)
     if not rows:
         raise DataError(f"{path.name}: holds a header and no rows; list one image per line")
-    return Table(path.name, columns, tuple(rows))
+    return Table(path.name, columns, tuple(rows), separator)
+
+
+def _separator(text: str) -> str:
+    header = text.lstrip().partition("\n")[0]
+    return "," if "," in header else next((sign for sign in ";\t" if sign in header), ",")
 
 
 def _read_text(path: Path) -> str:
@@ -64,9 +75,6 @@ def _read_text(path: Path) -> str:
 def _check_header(path: Path, columns: tuple[str, ...]) -> None:
     if not any(columns):
         raise DataError(f"{path.name}: is empty; expected a header such as path,label")
-    for sign, word in ((";", "semicolons"), ("\t", "tabs")):
-        if len(columns) == 1 and sign in columns[0]:
-            raise DataError(f"{path.name}: cells are separated by {word}; save it with commas")
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise DataError(f"{path.name}: column {twice[0]!r} stands in the header more than once; rename one")

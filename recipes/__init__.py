@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         PhaseSettings,
         Recipe,
         TrainSettings,
+        TransformSettings,
     )
     from recipes.shipped import DEFAULT_RECIPE, copy_recipe, list_recipes, recipe_text
 
@@ -38,6 +39,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "TrainSettings",
+    "TransformSettings",
     "copy_recipe",
     "dump_recipe",
     "list_phases",

@@ -5,7 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from recipes.nearest import nearest
 from recipes.policies import check_policy, check_stage
+from recipes.transforms import TRANSFORMS
 
 _UNWRITABLE = {"Cc", "Cs", "Cn", "Zl", "Zp"}
 _WEIGHTS_WORDS = ("pretrained", "embedded", "none")
@@ -26,6 +28,15 @@ def _check_printable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_check_text)]
 Prefix = Annotated[str, AfterValidator(_check_printable)]
+
+
+def _check_bounds(bounds: list[float]) -> list[float]:
+    if not bounds[0] < bounds[1]:
+        raise ValueError(f"must be two rising numbers, got {bounds[0]:g} and {bounds[1]:g}")
+    return bounds
+
+
+Bounds = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_check_bounds)]
 Factor = Annotated[float, Field(ge=0, le=1000)]
 
 
@@ -50,12 +61,33 @@ class DataSettings(Settings):
     """Part of the images kept for the report."""
     val_fraction: float = Field(default=0.15, ge=0, lt=1)
     """Part of the images that chooses the epoch; 0 = none, and the last epoch is kept."""
+    splits: Text | None = None
+    """CSV table with columns path,split (an earlier run's dataset.csv): these splits, whatever the data bring."""
+    join_near_duplicates: bool = False
+    """Keep pictures that are copies of each other (saved anew, resized, turned) on one side when the data are cut."""
+    scaling: Literal["bits", "range", "percentiles"] = "bits"
+    """16-bit and float values to 256 levels: by the bits a file declares, one range, or percentiles of train."""
+    scaling_range: Bounds | None = None
+    """For `scaling: range`: the values that become 0 and 255, such as [-1000, 400]."""
+    scaling_percentiles: Bounds = [0.5, 99.5]
+    """For `scaling: percentiles`: those of the training images that become 0 and 255."""
+    bits_stored: int | None = Field(default=None, ge=9, le=16)
+    """For `scaling: bits`: so many bits count, such as 12 in 16-bit files that do not say so; null = as declared."""
     allow: list[Text] = []
     """Error findings, by name, over which the run goes on."""
     strict: bool = False
     """Stop on any unreadable image instead of leaving it out."""
     workers: int | None = Field(default=None, ge=0, le=256)
     """Processes that decode images; null = as many as help. No part of a run's record."""
+
+    @model_validator(mode="after")
+    def _check_scaling(self) -> Self:
+        if (self.scaling == "range") != (self.scaling_range is not None):
+            raise ValueError("`scaling: range` and `scaling_range: [low, high]` go together; neither stands alone")
+        low, high = self.scaling_percentiles
+        if low < 0 or high > 100:
+            raise ValueError(f"scaling_percentiles must lie within 0 and 100, got {low:g} and {high:g}")
+        return self
 
     @model_validator(mode="after")
     def _leave_something_to_train_on(self) -> Self:
@@ -140,11 +172,30 @@ class FreezeSettings(Settings):
         return self
 
 
+class TransformSettings(Settings):
+    """One transform of albumentations: its name, and its parameters as albumentations calls them."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+
+    name: Text
+    """Its class, such as GaussNoise."""
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name not in TRANSFORMS:
+            near = nearest(name, sorted(TRANSFORMS), cutoff=0.0)
+            raise ValueError(f"{name!r} is no transform of albumentations; did you mean {near!r}?")
+        return name
+
+
 class AugmentSettings(Settings):
     """How training images are varied."""
 
-    preset: Literal["none", "light", "standard"] = "standard"
-    """none: as in evaluation; light: mild crops and flips; standard: stronger ones, and mild colours."""
+    preset: Literal["none", "light", "standard", "residual-guide", "xray", "microscopy", "dermoscopy"] = "standard"
+    """none: as evaluated; light: mild crops, mirrored; standard: stronger, and colours; others: see docs/data.md."""
+    transforms: list[TransformSettings] = []
+    """Transforms of albumentations after the preset's, by name, such as [{name: Blur, blur_limit: 3, p: 0.2}]."""
     views: int = Field(default=4, ge=1, le=64)
     """Views kept of each training image: the one of evaluation, and seeded variants."""
 

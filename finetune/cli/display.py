@@ -8,11 +8,13 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from data_tools import Dataset
     from finetune.evaluation import Evaluation, Metric
     from finetune.jobs.run import RunResult
 
-_SHOWN_FINDINGS = 20
+_SHOWN_OF_CHECK = 3
 
 
 def show_dataset(console: Console, dataset: "Dataset") -> None:
@@ -26,10 +28,22 @@ def show_dataset(console: Console, dataset: "Dataset") -> None:
         counts = [int((used["split"] == split).sum()) for split in ("train", "val", "test")]
         table.add_row(escape(label), *(str(count) for count in [*counts, len(rows) - len(used)]))
     console.print(table)
-    for row in dataset.findings.head(_SHOWN_FINDINGS).itertuples():
-        console.print(f"{row.severity:<8}{row.check}: {escape(f'{row.path} {row.detail}')}", highlight=False)
-    if len(dataset.findings) > _SHOWN_FINDINGS:
-        console.print(f"... and {len(dataset.findings) - _SHOWN_FINDINGS} more findings (all in findings.csv)")
+    show_findings(console, dataset.findings)
+
+
+def show_findings(console: Console, findings: "pd.DataFrame") -> None:
+    """The first findings of every check, how many there are, and what to do about errors and warnings."""
+    from data_tools.advice import ADVICE
+
+    for (severity, check), rows in findings.groupby(["severity", "check"], sort=False):
+        for row in rows.head(_SHOWN_OF_CHECK).itertuples():
+            paths = " ".join(str(path) for path in (row.path, row.other_path) if path)
+            text = f"{severity:<8}{check}: {paths}{': ' if paths else ''}{row.detail}"
+            console.print(text, markup=False, highlight=False)
+        if len(rows) > _SHOWN_OF_CHECK:
+            console.print(f"        ... and {len(rows) - _SHOWN_OF_CHECK} more (all in findings.csv)", highlight=False)
+        if severity != "note":
+            console.print(f"        -> {ADVICE[str(check)][1]}", markup=False, highlight=False)
 
 
 def show_result(console: Console, result: "RunResult") -> None:

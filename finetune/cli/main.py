@@ -11,6 +11,7 @@ import click
 _COMMANDS = {
     "run": ("finetune.cli.run", "Train on a folder of images and report per class."),
     "demo": ("finetune.cli.demo", "The main job on embedded real data and weights; no network."),
+    "audit": ("finetune.cli.audit", "Look over the data: broken files, leaks, duplicates, shortcuts."),
     "plan": ("finetune.cli.plan", "Show what of a model would be frozen, where it is cut, and what a run would cost."),
     "report": ("finetune.cli.report", "Rebuild every report file from a predictions table."),
     "cache": ("finetune.cli.cache", "List and clean what is kept on disk between runs."),

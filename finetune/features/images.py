@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data_tools import ImageError, Keeping, Pipeline, read_image, sample_seed
-from data_tools.decoding import Pixels
 from data_tools.geometry import Geometry
+from data_tools.scaling import Pixels
 from finetune.errors import InputError
 from finetune.features.identity import images_at_once
 

@@ -5,6 +5,7 @@ import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,6 +119,7 @@ def describe_environment(made: "Preview", recipe: Recipe, command: Sequence[str]
         "device": str(made.device),
         "weights": made.backbone.fit.record() if made.backbone.fit is not None else None,
         "data": str(made.dataset.root.resolve()),
+        "scaling": asdict(made.dataset.scaling),
         "command": list(command),
     }
 

@@ -4,6 +4,7 @@ from data_tools import (
     Keeping,
     PixelStore,
     Preprocessing,
+    Scaling,
     evaluation_geometry,
     thumbnail_geometry,
     training_geometry,
@@ -21,14 +22,14 @@ def cache_bytes(recipe: Recipe) -> int | None:
     return None if budget is None else int(budget * 1e9)
 
 
-def open_keeping(recipe: Recipe, preprocessing: Preprocessing) -> Keeping:
+def open_keeping(recipe: Recipe, preprocessing: Preprocessing, scaling: Scaling) -> Keeping:
     """The store of decoded pixels, and the geometries in which a run with this recipe looks at images."""
     root = default_cache_folder()
     room = CacheFolder(root, cache_bytes(recipe)).budget()
     geometries = [evaluation_geometry(preprocessing), thumbnail_geometry()]
     if _makes_variants(recipe):
         geometries.append(training_geometry(recipe.augment.preset, preprocessing))
-    return Keeping(PixelStore(root / "pixels", room // _SHARE), tuple(dict.fromkeys(geometries)))
+    return Keeping(PixelStore(root / "pixels", room // _SHARE), tuple(dict.fromkeys(geometries)), scaling)
 
 
 def _makes_variants(recipe: Recipe) -> bool:

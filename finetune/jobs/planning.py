@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from data_tools import Dataset, DatasetSettings, Keeping, prepare_dataset
+from data_tools import Dataset, Keeping, prepare_dataset
 from finetune.backbones import Backbone, check_weights, expected_preprocessing, load_backbone
 from finetune.errors import EnvironmentFault, InputError
 from finetune.freezing import (
@@ -19,6 +19,7 @@ from finetune.freezing import (
     parse_policy,
     plan_freeze,
 )
+from finetune.jobs.data_settings import dataset_settings
 from finetune.jobs.heads import give_head
 from finetune.jobs.keeping import open_keeping
 from finetune.memory import keep_freed_memory
@@ -59,8 +60,9 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     for phase in list_phases(recipe):
         parse_policy(phase.policy)
     check_weights(recipe.model.name, recipe.model.weights)  # before a long scan
-    keeping = open_keeping(recipe, expected_preprocessing(recipe.model.name, recipe.model.image_size))
-    dataset = prepare_dataset(data, dataset_settings(recipe), workers=workers, keeping=keeping, track=track)
+    settings = dataset_settings(recipe)
+    keeping = open_keeping(recipe, expected_preprocessing(recipe.model.name, recipe.model.image_size), settings.scaling)
+    dataset = prepare_dataset(data, settings, workers=workers, keeping=keeping, track=track)
     if dataset.part("test").empty:
         raise InputError(f"{data}: no image is left for the test part; raise data.test_fraction or add images.")
     backbone = _load_backbone(recipe, len(dataset.labels), device, say)
@@ -70,7 +72,7 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
         say(backbone.fit.sentence)
     if cut.reason:
         say(f"No trunk to run once: {cut.reason}. Every epoch runs the whole network.")
-    return Preview(dataset, backbone, plan, cut, phases, device, workers, keeping)
+    return Preview(dataset, backbone, plan, cut, phases, device, workers, keeping.settled(dataset.scaling))
 
 
 def _cores() -> int:
@@ -144,21 +146,6 @@ def ends_with_solved_head(backbone: Backbone, plan: FreezePlan, recipe: Recipe) 
     if recipe.head.start != "auto" or not wants_solved_head(backbone, recipe) or len(plan.trainable_parameters) > 2:
         return False
     return {backbone.stages.parameters[name] for name in plan.trainable_parameters} == {"head"}
-
-
-def dataset_settings(recipe: Recipe) -> DatasetSettings:
-    """What the data section of a recipe asks of data_tools."""
-    data = recipe.data
-    return DatasetSettings(
-        metadata=Path(data.metadata) if data.metadata else None,
-        group=data.group,
-        resplit=data.resplit,
-        test_fraction=data.test_fraction,
-        val_fraction=data.val_fraction,
-        seed=recipe.seed,
-        strict=data.strict,
-        allow=tuple(data.allow),
-    )
 
 
 def choose_device(name: str) -> torch.device:

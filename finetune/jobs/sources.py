@@ -8,7 +8,7 @@ from typing import TypedDict
 import torch
 from torch import nn
 
-from data_tools import Pipeline, build_evaluation_pipeline, build_training_pipeline
+from data_tools import Pipeline, build_evaluation_pipeline
 from finetune.cache import default_cache_folder
 from finetune.errors import FeaturesTooLargeError
 from finetune.features import (
@@ -32,6 +32,7 @@ from finetune.features.images import AHEAD, TRUNK_BATCH
 from finetune.features.store import Compute
 from finetune.features.stored import Features
 from finetune.freezing import Cut, bridge_cuts, frozen_digest
+from finetune.jobs.augmenting import count_views, training_pipeline
 from finetune.jobs.folder import package_versions
 from finetune.jobs.keeping import cache_bytes
 from finetune.jobs.planning import Preview, begin_phase, example_images
@@ -205,7 +206,7 @@ class SourceMaker:
 
     def images(self, split: str, *, is_training: bool) -> ImageViews:
         """The images of one part, in the views of training or of evaluation."""
-        views = self._views() if is_training else 1
+        views = count_views(self.recipe) if is_training else 1
         plain = self._pipeline(is_training=False)
         pipeline = self._pipeline(is_training)
         ahead = 0 if self.made.device.type == "cpu" else AHEAD
@@ -217,11 +218,12 @@ class SourceMaker:
     def _pipeline(self, is_training: bool) -> Pipeline:
         preprocessing = self.made.backbone.preprocessing
         if is_training:
-            return build_training_pipeline(self.recipe.augment.preset, preprocessing)
+            return training_pipeline(self.recipe, preprocessing)
         return build_evaluation_pipeline(preprocessing)
 
-    def _views(self) -> int:
-        return self.recipe.augment.views if self.recipe.augment.preset != "none" else 1
+    def _descriptions(self, is_training: bool) -> list[str]:
+        """Of the pipelines that a part goes through, each once."""
+        return list(dict.fromkeys(self._pipeline(kind).description for kind in (False, is_training)))
 
     def targets(self, split: str) -> torch.Tensor:
         """The class of each image of one part, as its place among the labels: (images,)."""
@@ -233,9 +235,9 @@ class SourceMaker:
         part, is_training = self.made.dataset.part(split), split == "train"
         return StoreIdentity(
             images=tuple(zip(part["path"], part["sha256"], strict=True)),
-            pipeline="\n".join(dict.fromkeys(self._pipeline(kind).description for kind in (False, is_training))),
+            pipeline="\n".join([self.made.dataset.scaling.facts, *self._descriptions(is_training)]),
             seed=self.recipe.seed,
-            views=self._views() if is_training else 1,
+            views=count_views(self.recipe) if is_training else 1,
             backbone=self.made.backbone.name,
             frozen_sha256=frozen_sha256,
             is_folded=is_training,

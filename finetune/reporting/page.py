@@ -27,19 +27,10 @@ def render_page(
     figures: Mapping[str, bytes],
 ) -> str:
     """The page: no script, no request, every style named by its hash in the content-security policy."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES, encoding="utf-8"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment, style = open_templates()
     environment.filters |= {"number": views.format_number, "percent": percent, "bar": views.Bar.of}
-    style = (_TEMPLATES / "style.html.j2").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     return environment.get_template("page.html.j2").render(
-        style=style,
-        style_hash=f"sha256-{digest}",
+        **style,
         evaluation=evaluation,
         confidence=percent(context.confidence),
         warnings=warnings,
@@ -48,6 +39,20 @@ def render_page(
         words=views.METRIC_WORDS,
         **_parts(evaluation, rows, context),
     )
+
+
+def open_templates() -> tuple[Environment, dict[str, str]]:
+    """The templates, everything escaped, and what each needs for its styles: `style`, and its `style_hash`."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (_TEMPLATES / "style.html.j2").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+    return environment, {"style": style, "style_hash": f"sha256-{digest}"}
 
 
 def _parts(evaluation: Evaluation, rows: pd.DataFrame, context: ReportContext) -> dict[str, Any]:

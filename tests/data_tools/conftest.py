@@ -36,7 +36,7 @@ def make_folder(tmp_path: Path) -> Callable[[dict[str, int]], Path]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data sets beside the repository."""
     if not (SHARED / "data").is_dir():

@@ -67,7 +67,15 @@ def test_equal_files_under_two_labels_are_told_with_both_paths() -> None:
 
 def test_a_group_in_two_splits_is_an_error() -> None:
     pair = [record("cat/x.jpg", group="p"), record("cat/y.jpg", split="test", group="p")]
-    assert found(*pair) == [("group_leakage", "error", "cat/x.jpg", "cat/y.jpg")]
+    summary, finding = audit_records([*PLENTY, *pair])
+    assert (finding.check, finding.severity, finding.path, finding.other_path) == (
+        "group_leakage",
+        "error",
+        "cat/x.jpg",
+        "cat/y.jpg",
+    )
+    assert (summary.check, summary.severity, summary.path) == ("group_leakage", "error", "")
+    assert summary.detail == "1 of the 1 group of test are also in train"
     assert len(spread_over_splits(pair)["groups"]) == 1
 
 

@@ -2,15 +2,13 @@
 
 import io
 import os
-import tarfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-from data_tools.decoding import FORMATS, MAX_PIXELS, read_image
+from data_tools.decoding import MAX_PIXELS, read_image
 from data_tools.errors import ImageError
 from data_tools.probing import probe_image
 
@@ -123,7 +121,7 @@ def test_the_pixel_limit_is_read_from_the_header(tmp_path: Path) -> None:
 
 def test_float_pixels_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.tif", Image.fromarray(np.ones((9, 9), dtype=np.float32)))
-    with pytest.raises(ImageError, match="mode F have no declared range"):
+    with pytest.raises(ImageError, match="float32 values .1 to 1. have no declared range"):
         read_image(path)
 
 
@@ -134,26 +132,3 @@ def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     assert "No such file" in probe_image(tmp_path / "a.jpg").reason
-
-
-def test_bad_images_are_judged_as_their_manifest_says(tmp_path: Path, shared_data: Path) -> None:
-    wanted, seen = {}, 0
-    with tarfile.open(shared_data / "bad_images.tar.gz") as archive:
-        manifest = archive.extractfile("bad_images/MANIFEST.csv")
-        assert manifest is not None
-        for row in pd.read_csv(manifest, dtype=str, keep_default_na=False).to_dict("records")[::4]:
-            wanted[f"bad_images/{row['path']}"] = row
-        for member in archive:
-            row = wanted.get(member.name)
-            stream = archive.extractfile(member) if row and member.isfile() else None
-            if row is None or stream is None:
-                continue
-            path = tmp_path / f"a{Path(member.name).suffix}"
-            path.write_bytes(stream.read())
-            reason = probe_image(path).reason
-            if row["expect"].startswith("reject"):
-                assert reason, member.name
-            elif row["expect"] == "decode" and row["pil_format"] in FORMATS:
-                assert not reason, (member.name, reason)
-            seen += 1
-    assert seen > 200

@@ -46,8 +46,6 @@ def test_a_line_said_twice_counts_once_and_is_told(folder: Path) -> None:
         ("path,label\n", "holds a header and no rows"),
         ("path,class\n1.png,a\n", "column 'label' is missing; expected path,label, found path,class"),
         ("path,label,label\n1.png,a,b\n", "column 'label' stands in the header more than once"),
-        ("path;label\n1.png;a\n", "separated by semicolons"),
-        ("path\tlabel\n1.png\ta\n", "separated by tabs"),
         ("path,label\n1.png,a\n2.png, \n", "line 3: the label of '2.png' is empty"),
         ("path,label,split\n1.png,a,trian\n", "line 2: 'trian' is not a split .* did you mean 'train'"),
         ("path,label,split\n1.png,a,train\n2.png,a,\n", "line 3: no split, though other lines have one"),

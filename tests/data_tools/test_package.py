@@ -19,7 +19,7 @@ def test_importing_the_package_loads_neither_pandas_nor_numpy() -> None:
 
 def test_every_public_name_loads_without_torch() -> None:
     assert not modules_after("from data_tools import *") & set(HEAVY)
-    assert len(data_tools.__all__) == 21
+    assert len(data_tools.__all__) == 22
     assert set(data_tools.__all__) == set(data_tools._HOMES)
     assert all(getattr(data_tools, name) is not None for name in data_tools.__all__)
 

@@ -1,0 +1,33 @@
+"""What the data section of a recipe asks of data_tools."""
+
+from pathlib import Path
+
+from data_tools import DatasetSettings, Scaling
+from recipes import Recipe
+
+
+def dataset_settings(recipe: Recipe) -> DatasetSettings:
+    """The settings by which a source becomes a dataset. Raises DataError for values that no data can have."""
+    data = recipe.data
+    return DatasetSettings(
+        metadata=Path(data.metadata) if data.metadata else None,
+        group=data.group,
+        resplit=data.resplit,
+        splits=Path(data.splits) if data.splits else None,
+        join_near_duplicates=data.join_near_duplicates,
+        scaling=_scaling(recipe),
+        test_fraction=data.test_fraction,
+        val_fraction=data.val_fraction,
+        seed=recipe.seed,
+        strict=data.strict,
+        allow=tuple(data.allow),
+    )
+
+
+def _scaling(recipe: Recipe) -> Scaling:
+    data = recipe.data
+    if data.scaling == "bits":
+        return Scaling(bits=data.bits_stored)
+    bounds = data.scaling_range if data.scaling == "range" else data.scaling_percentiles
+    assert bounds is not None
+    return Scaling(data.scaling, bounds[0], bounds[1])
