@@ -12,6 +12,7 @@ from data_tools import (
 from finetune.cache import CacheFolder, default_cache_folder
 from recipes import Recipe
 
+_BITS = Scaling()
 _SHARE = 2
 """Pixels take at most this part of what the cache may hold; the rest is for features."""
 
@@ -22,7 +23,7 @@ def cache_bytes(recipe: Recipe) -> int | None:
     return None if budget is None else int(budget * 1e9)
 
 
-def open_keeping(recipe: Recipe, preprocessing: Preprocessing, scaling: Scaling) -> Keeping:
+def open_keeping(recipe: Recipe, preprocessing: Preprocessing, scaling: Scaling = _BITS) -> Keeping:
     """The store of decoded pixels, and the geometries in which a run with this recipe looks at images."""
     root = default_cache_folder()
     room = CacheFolder(root, cache_bytes(recipe)).budget()
