@@ -66,14 +66,13 @@ def count_groups(rows: pd.DataFrame) -> int:
 
 def _describe_checks(dataset: Dataset, context: ReportContext) -> list[dict[str, Any]]:
     """What each check found, the gravest first."""
-    described = []
+    described, readable = [], set(dataset.table[dataset.table["status"] == "ok"]["path"])
     for (severity, check), rows in dataset.findings.groupby(["severity", "check"], sort=False):
         meaning, advice = ADVICE[str(check)]
         told = rows.head(ROWS_SHOWN).to_dict("records")
         for row in told[:PICTURED]:
-            row["pictures"] = [
-                thumbnail_uri(context, str(row[column])) for column in ("path", "other_path") if row[column]
-            ]
+            paths = [str(row[column]) for column in ("path", "other_path")]
+            row["pictures"] = [thumbnail_uri(context, path) for path in paths if path in readable]
         described.append(
             {
                 "name": str(check).replace("_", " "),
