@@ -6,6 +6,9 @@ become RGB; of several frames the first counts. Only what shapes pixels is read 
 no name, date or number of a patient enters this program.
 """
 
+import logging
+import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,6 +24,10 @@ from data_tools.errors import ImageError
 from data_tools.formats import DECODER_FAULTS
 from data_tools.scaling import Deep, Pixels, rescaled
 
+# As for Pillow in data_tools/decoding.py; and what pydicom warns of, it quotes from the file.
+warnings.filterwarnings("ignore", module=r"pydicom\.")
+
+_UID = re.compile(r"[0-9.]{1,64}")
 _PREAMBLE = 128
 _MAGIC = b"DICM"
 _FIRST_GROUPS = (b"\x02\0", b"\x08\0", b"\0\x08")
@@ -56,6 +63,7 @@ _PIXEL_TAGS = (
     "WindowCenter",
     "WindowWidth",
 )
+_GREYS, _PALETTE = ("MONOCHROME1", "MONOCHROME2"), "PALETTE COLOR"
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
@@ -97,7 +105,9 @@ def decode_dicom(content: bytes, check_size: Callable[[int, int], None]) -> Dico
     if find_spec("pydicom") is None:
         raise ImageError("is a DICOM file, which needs an extra: pip install 'tailtune[dicom]'")
     from pydicom import dcmread
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what it warns of, it quotes from the file
     syntax = ""
     try:
         header = dcmread(BytesIO(content), force=True, specific_tags=list(_PIXEL_TAGS))
@@ -106,7 +116,7 @@ def decode_dicom(content: bytes, check_size: Callable[[int, int], None]) -> Dico
         return _read_frame(header)
     except ImageError:
         raise
-    except DECODER_FAULTS as error:
+    except (*DECODER_FAULTS, BytesLengthException, InvalidDicomError) as error:
         # The message of the error may quote what stands in the file, so its kind alone is told.
         kind = type(error).__name__
         raise ImageError(f"is a DICOM file that cannot be decoded ({kind}{syntax and f', {syntax}'})") from error
@@ -125,6 +135,8 @@ def _name_syntax(header: Any) -> str:
         explicit = ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
         meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else explicit
     uid = meta.TransferSyntaxUID
+    if not _UID.fullmatch(uid):  # a broken length lets it run on into the rest of the header
+        return "a transfer syntax that is no UID"
     return f"transfer syntax {uid} {uid.name if uid.name != uid else ''}".strip()
 
 
@@ -136,24 +148,26 @@ def _check_header(header: Any, check_size: Callable[[int, int], None]) -> None:
     check_size(int(header.Columns), int(header.Rows))
     uid = header.file_meta.TransferSyntaxUID
     if not uid.is_transfer_syntax:
-        raise ImageError(f"is a DICOM file of an unknown transfer syntax ({uid})")
+        raise ImageError(f"is a DICOM file that cannot be decoded ({_name_syntax(header)} is not known)")
 
 
 def _read_frame(header: Any) -> DicomImage:
     from pydicom.pixels import apply_color_lut, pixel_array
 
     kind = str(header.PhotometricInterpretation)
+    if kind not in (*_GREYS, *_COLOURS, _PALETTE):
+        raise ImageError("is a DICOM file of a colour model that is not read")
     remarks = []
     if int(header.get("NumberOfFrames") or 1) > 1:
         remarks.append(f"DICOM with {int(header.NumberOfFrames)} frames; the first is used")
     values = pixel_array(header, index=0)
-    mode = f"{kind} {header.get('BitsStored') or header.get('BitsAllocated')}"
-    if kind == "PALETTE COLOR":
+    mode = f"{kind} {int(header.get('BitsStored') or header.get('BitsAllocated'))}"
+    if kind == _PALETTE:
         colours = apply_color_lut(values, header)
         return DicomImage(_high_bytes(colours[..., :3]), mode, tuple(remarks))
     if values.ndim == 3:
         if kind not in _COLOURS:
-            raise ImageError(f"is a DICOM file of a colour model that is not read ({kind})")
+            raise ImageError(f"is a DICOM file that has several values a pixel, and says {kind}")
         return DicomImage(_high_bytes(values), mode, tuple(remarks))
     deep, how = _shown(_rescaled(_stored(values, header), header), header)
     return DicomImage(replace(deep, is_inverted=kind == "MONOCHROME1"), mode, (*remarks, *how))
@@ -199,7 +213,8 @@ def _shown(deep: Deep, header: Any) -> tuple[Deep, tuple[str, ...]]:
     if not centers or not widths or widths[0] <= 0:
         return deep, ()
     center, width = centers[0], widths[0]
-    function = str(header.get("VOILUTFunction") or "LINEAR")
+    function = str(header.get("VOILUTFunction") or "")
+    function = function if function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR"
     of_many = f", the first of {len(centers)}" if len(centers) > 1 else ""
     how = (f"DICOM; shown in its window{of_many} (centre {center:g}, width {width:g}, {function})",)
     if function == "SIGMOID":

@@ -19,7 +19,7 @@ from tests.data_tools.conftest import write_image
 NOT_READ = "files are not read|none of the formats that are read"
 UNDECLARED = "have no declared range; declare one|no finite numbers"
 DICOM_REASONS = (
-    "DICOM file without pixels|transfer syntax 1\\.2\\.|colours of a type|declared range|how large|none of the formats"
+    "DICOM file without pixels|transfer syntax|colours of a type|declared range|how large|none of the formats"
 )
 
 
@@ -65,7 +65,7 @@ def fault_of(row: dict[str, str], told: dict[str, Any]) -> str:
 def test_every_image_has_the_outcome_of_its_kind(collection: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = pd.read_csv(collection / "MANIFEST.csv", dtype=str, keep_default_na=False).to_dict("records")
     paths = "\n".join(json.dumps(str(collection / row["path"])) for row in rows)
-    child = [sys.executable, "-m", "tests.data_tools.reading_child"]
+    child = [sys.executable, "-m", "benchmarks.reading_child"]
     done = subprocess.run(child, input=paths, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(outcomes) == len(rows) == 1316

@@ -1,12 +1,15 @@
 """DICOM files are read by written rules, and nothing of a patient gets out."""
 
 import logging
+import random
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.fuzzing import mutate
 from data_tools import ImageError, Scaling, dicom, read_image
 from data_tools.probing import probe_image
 
@@ -121,6 +124,23 @@ def test_nothing_of_a_patient_gets_out(tmp_path: Path, cut: int, caplog: pytest.
     assert bool(probe.reason) == bool(cut)
     assert "Secret" not in f"{probe}{caplog.text}"
     assert "4711" not in f"{probe.reason}{probe.remarks}{caplog.text}"
+
+
+def test_a_broken_header_quotes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    content = write_dicom(tmp_path / "a.dcm", RAMP, PatientComments=SECRET * 20).read_bytes()
+    dice, refused = random.Random(0), 0
+    for number in range(600):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(mutate(content, dice))
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            warnings.filterwarnings("ignore", module=r"pydicom\.")  # as at import; pytest has taken it back
+            probe = probe_image(path)
+        assert "Secret" not in f"{probe}{[str(one.message) for one in warned]}"
+        refused += bool(probe.reason)
+    printed = capfd.readouterr()
+    assert "Secret" not in printed.out + printed.err
+    assert refused > 100
 
 
 def test_a_file_without_pixels_names_its_syntax(tmp_path: Path) -> None:

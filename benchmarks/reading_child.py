@@ -27,14 +27,18 @@ def read_in_child(path: str) -> dict[str, Any]:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         signal.alarm(SECONDS)
         probe = probe_image(Path(path))
-        told = {"reason": probe.reason, "shape": [probe.width, probe.height], "kind": f"{probe.format} {probe.mode}"}
-        os.write(send, json.dumps(told).encode())
+        answer_text = {
+            "reason": probe.reason,
+            "shape": [probe.width, probe.height],
+            "kind": f"{probe.format} {probe.mode}",
+        }
+        os.write(send, json.dumps(answer_text).encode())
         os._exit(0)
     os.close(send)
     with os.fdopen(receive, "rb") as answer:
         content = answer.read()
     _, status, usage = os.wait4(child, 0)
-    told = json.loads(content) if content else {"reason": "", "shape": None, "kind": ""}
+    told: dict[str, Any] = json.loads(content) if content else {"reason": "", "shape": None, "kind": ""}
     code = os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status)
     return {"path": path, "signal": code, "peak_mib": usage.ru_maxrss // 1024, **told}
 
@@ -46,7 +50,7 @@ def main() -> None:
     import pydicom.pixels
     from pydicom.pixels.decoders import gdcm
 
-    assert gdcm.is_available, "the dicom extra is installed"
+    assert gdcm.is_available("1.2.840.10008.1.2.4.90"), "the dicom extra is installed"
     cv2.setNumThreads(0)
     assert pydicom.pixels.pixel_array is not None
     for line in sys.stdin:

@@ -1,0 +1,97 @@
+"""How fast a folder is scanned, against Pillow alone in two processes.
+
+    python -m benchmarks.scanning DATA --images 10000 --repeats 3
+
+The real images of DATA, repeated under new names with changed pixels. Bare: `verify()`, `load()` and sha256 of every
+file, by two processes. Ours: everything that a run does before it trains, with an empty store: the same, and grouping,
+audit, search for copies and shortcuts, and the pixels for evaluation, random crops and thumbnails kept. Then ours again
+with what is kept: no image is decoded. Runs take turns; the ratio is of medians.
+"""
+
+import hashlib
+import io
+import os
+import shutil
+import statistics
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from time import perf_counter
+
+import click
+from PIL import Image
+
+from benchmarks.grown_images import grow_images
+from data_tools import (
+    DatasetSettings,
+    Keeping,
+    PixelStore,
+    Preprocessing,
+    evaluation_geometry,
+    prepare_dataset,
+    thumbnail_geometry,
+    training_geometry,
+)
+
+LOOK = Preprocessing(224, 224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", 0.875)
+WORKERS = 2
+_CHUNK = 64
+
+
+def read_bare(path: str) -> str:
+    """The sha256 of a file that Pillow verified and loaded."""
+    content = Path(path).read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        image.verify()
+    with Image.open(io.BytesIO(content)) as image:
+        image.load()
+    return hashlib.sha256(content).hexdigest()
+
+
+def time_bare(paths: list[str]) -> float:
+    """Seconds of bare reading; the processes are there before the clock starts."""
+    with ProcessPoolExecutor(WORKERS) as pool:
+        list(pool.map(read_bare, paths[: 2 * WORKERS]))
+        started = perf_counter()
+        list(pool.map(read_bare, paths, chunksize=_CHUNK))
+        return perf_counter() - started
+
+
+def time_scan(folder: Path, store: Path) -> float:
+    """Seconds of a scan, with the audit."""
+    geometries = (evaluation_geometry(LOOK), thumbnail_geometry(), training_geometry("standard", LOOK))
+    keeping = Keeping(PixelStore(store, 10**12), geometries)
+    started = perf_counter()
+    prepare_dataset(folder, DatasetSettings(), workers=WORKERS, keeping=keeping)
+    return perf_counter() - started
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path, exists=True))
+@click.option("--images", type=int, default=10_000, show_default=True)
+@click.option("--repeats", type=int, default=3, show_default=True)
+@click.option(
+    "--work", type=click.Path(path_type=Path), help="Folder for the images and the store; default: a new one."
+)
+def command(data: Path, images: int, repeats: int, work: Path | None) -> None:
+    """Scan IMAGES images made of those of DATA, and read them with Pillow alone, in turns."""
+    root = work or Path(tempfile.mkdtemp(prefix="scan-"))
+    folder, store = grow_images(data, [images], root)[images], root / "store"
+    paths = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
+    times: dict[str, list[float]] = {"bare": [], "first scan": [], "second scan": []}
+    for _ in range(repeats):
+        times["bare"].append(time_bare(paths))
+        shutil.rmtree(store, ignore_errors=True)
+        times["first scan"].append(time_scan(folder, store))
+        times["second scan"].append(time_scan(folder, store))
+    bare = statistics.median(times["bare"])
+    for name, seconds in times.items():
+        middle = statistics.median(seconds)
+        told = ", ".join(f"{one:.1f}" for one in seconds)
+        click.echo(f"{name}: {middle:.1f} s ({told}), {len(paths) / middle:.0f} images/s, {bare / middle:.2f} of bare")
+    if work is None:
+        shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    command()
