@@ -134,7 +134,7 @@ class PixelStore:
                 aside.unlink(missing_ok=True)
 
     def _path(self, shelf: Shelf, name: str) -> Path:
-        return self.root / shelf.key / name[:2] / name
+        return Path(f"{self.root}/{shelf.key}/{name[:2]}/{name}")  # at once: each `/` of a Path is parsed anew
 
     def _touch(self, shelf: Shelf, name: str, changed: float) -> None:
         with suppress(OSError):

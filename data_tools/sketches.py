@@ -10,8 +10,8 @@ from data_tools.scaling import Pixels
 from data_tools.transforms import import_cv2
 
 SIDE = 32
-_ENOUGH = 8 * SIDE
-"""Rows and columns of larger images are skipped down to this many: a level is still the mean of 64 pixels and more."""
+_ENOUGH = 4 * SIDE
+"""Rows and columns of larger images are skipped down to this many: a level is still the mean of 16 pixels and more."""
 _LUMA = np.array([0.299, 0.587, 0.114])
 """ITU-R BT.601."""
 

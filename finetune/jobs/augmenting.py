@@ -1,6 +1,8 @@
 """Which seeded views of a training image a recipe asks for."""
 
-from data_tools import Pipeline, Preprocessing, build_training_pipeline
+import json
+
+from data_tools import Pipeline, Preprocessing, build_evaluation_pipeline, build_training_pipeline
 from recipes import Recipe
 
 
@@ -8,6 +10,15 @@ def training_pipeline(recipe: Recipe, preprocessing: Preprocessing) -> Pipeline:
     """What training images go through: the preset, then the recipe's own transforms."""
     further = [transform.model_dump() for transform in recipe.augment.transforms]
     return build_training_pipeline(recipe.augment.preset, preprocessing, further)
+
+
+def describe_pipelines(recipe: Recipe, preprocessing: Preprocessing) -> dict[str, object]:
+    """All that happens to an image before the network sees it, in evaluation and in training, with versions."""
+    made = {
+        "evaluation": build_evaluation_pipeline(preprocessing),
+        "training": training_pipeline(recipe, preprocessing),
+    }
+    return {name: json.loads(pipeline.description) for name, pipeline in made.items()}
 
 
 def varies(recipe: Recipe) -> bool:

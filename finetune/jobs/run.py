@@ -14,6 +14,7 @@ from finetune.evaluation import Evaluation
 from finetune.exporting import save_model_folder
 from finetune.files import write_csv, write_json, write_text
 from finetune.interrupts import StopRequest
+from finetune.jobs.augmenting import describe_pipelines
 from finetune.jobs.choosing import choose_head
 from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
 from finetune.jobs.freezing_record import freeze_record
@@ -112,6 +113,7 @@ def _write_run(
     command: Sequence[str],
 ) -> None:
     write_json(folder / "environment.json", describe_environment(made, recipe, command))
+    write_json(folder / "pipeline.json", describe_pipelines(recipe, made.backbone.preprocessing))
     write_csv(folder / "dataset.csv", made.dataset.table)
     write_csv(folder / "findings.csv", made.dataset.findings)
     write_json(folder / "freeze.json", record)
