@@ -91,16 +91,14 @@ def test_a_run_records_its_pipelines_and_shows_the_pixels_it_used(tmp_path: Path
         np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
         for content in re.findall(r'"data:image/jpeg;base64,([^"]+)"', page)
     ]
-    wanted = {
-        path.name: thumbnail_geometry()(read_image(path, Scaling("range", 0, 50_000))) for path in folder.rglob("*.*")
-    }
+    wanted = {path: thumbnail_geometry()(read_image(path, Scaling("range", 0, 50_000))) for path in folder.rglob("*.*")}
     for picture in shown:
         near = [
             np.abs(picture.astype(int) - small.astype(int)).mean()
             for small in wanted.values()
             if small.shape == picture.shape
         ]
-        assert min(near) < 4  # saved as JPEG; other pictures are 20 away and more
+        assert min(near) < 8  # saved as JPEG; other pictures are 20 away and more
 
 
 def test_own_transforms_of_a_recipe_reach_the_views(small_recipe: Recipe) -> None:
