@@ -87,6 +87,7 @@ def _load(recipe: Recipe, classes: int) -> tuple[Backbone, Cut]:
         classes,
         key_map=wanted.key_map,
         image_size=wanted.image_size,
+        channels=wanted.channels,
         dropout=recipe.head.dropout,
         seed=recipe.seed,
     )

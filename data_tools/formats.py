@@ -3,7 +3,7 @@
 import struct
 import zlib
 
-from PIL import Image
+from PIL import Image, features
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """Pillow's names; the format is found from the content. DICOM is read beside them (data_tools/dicom.py)."""
@@ -66,6 +66,8 @@ def explain_unknown(content: bytes, suffix: str) -> str:
         return "is a web page saved under an image name; download the image again"
     if not content.strip(b"\0"):
         return "holds only zero bytes"
+    if suffix.lower() == ".avif" and not features.check("avif"):
+        return "is an AVIF file, which this build of Pillow does not read; install Pillow 11.3 or later from PyPI"
     if suffix.lower() in FOREIGN_SUFFIXES:
         return f"{suffix.lower()} files are not read; convert it to PNG or JPEG"
     return f"is none of the formats that are read ({', '.join((*FORMATS, DICOM))}), or its header is broken"

@@ -53,10 +53,16 @@ class Preprocessing:
     height: int
     width: int
     mean: tuple[float, ...]
+    """Of three channels, or of one: then pictures are seen in grey."""
     std: tuple[float, ...]
     interpolation: str = "bilinear"
     crop_pct: float = 0.875
     crop_mode: str = "center"
+
+    @property
+    def channels(self) -> int:
+        """Channels of the network's input."""
+        return len(self.mean)
 
     @property
     def filter(self) -> Image.Resampling:

@@ -19,7 +19,7 @@ from data_tools.transforms import build_transform, import_albumentations, import
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """Turns uint8 pixels (height, width, 3) into float32 (3, height, width), normalised.
+    """Turns uint8 pixels (height, width, 3) into float32 (channels, height, width), normalised.
 
     In three steps: `geometry`, which knows no chance, so its result can be kept; `vary`, which the seed
     decides; `normalise`, four times the bytes, so best done last and for many images at once. The
@@ -32,11 +32,11 @@ class Pipeline:
     geometry: Geometry
     transforms: tuple[Any, ...] = field(repr=False)
     levels: NDArray[np.float32] = field(repr=False)
-    """What each of the 256 levels of each colour becomes: (1, 256, 3)."""
+    """What each of the 256 levels of each channel becomes: (1, 256, channels)."""
 
     def __call__(self, pixels: Pixels, seed: int) -> NDArray[np.float32]:
         image = self.normalise(self.vary(self.geometry(pixels), seed))
-        return np.ascontiguousarray(image.transpose(2, 0, 1))  # (3, height, width)
+        return np.ascontiguousarray(image.transpose(2, 0, 1))  # (channels, height, width)
 
     def copied(self) -> "Pipeline":
         """The same pipeline for another thread."""
@@ -53,11 +53,17 @@ class Pipeline:
         return fitted
 
     def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Views (..., height, width, 3) as float32 of the same shape: in one pass, to the bit what timm computes."""
+        """Views (..., height, width, 3) as float32 of the same shape: in one pass, to the bit what timm computes.
+
+        For a network of one channel (..., height, width, 1): grey by ITU-R BT.601.
+        """
         height, width = pixels.shape[-3:-1]
+        channels = self.levels.shape[-1]
         rows = np.ascontiguousarray(pixels).reshape(-1, width, 3)
+        if channels == 1:
+            rows = import_cv2().cvtColor(rows, import_cv2().COLOR_RGB2GRAY)
         made: NDArray[np.float32] = import_cv2().LUT(rows, self.levels)
-        return made.reshape(*pixels.shape[:-3], height, width, 3)
+        return made.reshape(*pixels.shape[:-3], height, width, channels)
 
 
 def build_evaluation_pipeline(preprocessing: Preprocessing) -> Pipeline:

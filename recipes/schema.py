@@ -108,6 +108,8 @@ class ModelSettings(Settings):
     """`pretrained` (timm's default), `embedded` (the demo extra), `none`, or a weights file."""
     key_map: dict[Prefix, Prefix] = {}
     """Of a weights file: how its keys begin, and how they shall begin instead, such as {"trunk.": ""}."""
+    channels: Literal[1, 3] = 3
+    """Channels of the network's input; 1: grey, weights for colours are summed in the first convolution."""
     image_size: int | None = Field(default=None, ge=16, le=2048)
     """Height and width in pixels; null = what the weights were trained with."""
 

@@ -16,6 +16,7 @@ from timm.models import PretrainedCfg
 from torch import nn
 
 from data_tools import Preprocessing
+from finetune.backbones.channels import in_grey, input_channels, narrow_input, takes_one_channel
 from finetune.backbones.conversion import create_with_conversion
 from finetune.backbones.fit import WeightsFit, fill_model
 from finetune.backbones.stages import StageMap, map_stages, replace_classifier
@@ -54,6 +55,7 @@ def load_backbone(
     *,
     key_map: Mapping[str, str] | None = None,
     image_size: int | None = None,
+    channels: int = 3,
     dropout: float = 0.0,
     seed: int = 0,
 ) -> Backbone:
@@ -61,8 +63,8 @@ def load_backbone(
 
     `weights` is 'pretrained', 'embedded', 'none' or the path of a .safetensors or .pth file, which
     must bring at least nine tenths of the network's tensors but the head's; `key_map` renames
-    old prefixes of the file's keys to new ones. The new head, and everything that no weights
-    fill, is drawn from `seed`; the global random state is left as it was.
+    old prefixes of the file's keys to new ones. With 1 of `channels` the weights for 3 are summed. The new head, and
+    everything that no weights fill, is drawn from `seed`; the global random state is left as it was.
 
     Raises InputError for an unknown name, WeightsError for weights that do not fit,
     EnvironmentFault when named weights cannot be fetched.
@@ -83,6 +85,8 @@ def load_backbone(
         else:
             path = Path(weights)
             model, fit = _create_filled(name, read_weights(path), classes, options, path.name, key_map or {})
+        if channels == 1:
+            narrow_input(model, name)
     made = describe_backbone(name, model, image_size, is_pretrained=weights != "none")
     return replace(made, fit=fit)
 
@@ -93,6 +97,8 @@ def _create_filled(
     """The model with a new head, and everything else from `table`."""
     model: Any
     model, convert = create_with_conversion(name, options)
+    if takes_one_channel(table, model):
+        narrow_input(model, name)
     replace_classifier(model, classes)
     stages = map_stages(model)
     owners = {**stages.parameters, **stages.buffers}
@@ -103,9 +109,10 @@ def _create_filled(
 def describe_backbone(name: str, model: nn.Module, image_size: int | None = None, *, is_pretrained: bool) -> Backbone:
     """A timm model that exists already as a Backbone."""
     stages = map_stages(model)
-    return Backbone(
-        name, model, stages, _preprocessing(timm.data.resolve_model_data_config(model), image_size), is_pretrained
-    )
+    preprocessing = _preprocessing(timm.data.resolve_model_data_config(model), image_size)
+    if input_channels(model) == 1:
+        preprocessing = in_grey(preprocessing)
+    return Backbone(name, model, stages, preprocessing, is_pretrained)
 
 
 def _check_name(name: str) -> None:
@@ -162,7 +169,7 @@ def _patient_only_online() -> Iterator[None]:
         quiet.setLevel(level)
 
 
-def expected_preprocessing(name: str, image_size: int | None) -> Preprocessing:
+def expected_preprocessing(name: str, image_size: int | None, channels: int = 3) -> Preprocessing:
     """The preprocessing that the backbone of this name will have, told without building it.
 
     Compared over 1,249 architectures of timm it is the backbone's own for all but vitamin_xlarge_336, which timm
@@ -176,7 +183,8 @@ def expected_preprocessing(name: str, image_size: int | None) -> Preprocessing:
     except RuntimeError as error:  # an unknown tag behind the name
         raise InputError(f"Unknown model {name!r}: {error}") from error
     config = (known or PretrainedCfg()).to_dict()
-    return _preprocessing(timm.data.resolve_data_config(pretrained_cfg=config), image_size)
+    made = _preprocessing(timm.data.resolve_data_config(pretrained_cfg=config), image_size)
+    return in_grey(made) if channels == 1 else made
 
 
 def _preprocessing(config: Mapping[str, Any], image_size: int | None) -> Preprocessing:

@@ -25,6 +25,7 @@ def save_model_folder(backbone: Backbone, labels: Sequence[str], folder: Path) -
         backbone.plain,
         str(folder / "config.json"),
         model_config={"label_names": list(labels), "tailtune": own},
+        model_args=_model_args(backbone),
         data_config=_data_config(backbone),
     )
 
@@ -39,6 +40,7 @@ def save_timm_folder(backbone: Backbone, labels: Sequence[str], folder: Path) ->
         backbone.model,
         str(folder),
         model_config={"label_names": list(labels)},
+        model_args=_model_args(backbone),
         data_config=_data_config(backbone),
         safe_serialization=True,
     )
@@ -46,4 +48,11 @@ def save_timm_folder(backbone: Backbone, labels: Sequence[str], folder: Path) ->
 
 def _data_config(backbone: Backbone) -> dict[str, object]:
     preprocessing = backbone.preprocessing
-    return {"input_size": (3, preprocessing.height, preprocessing.width), "crop_pct": preprocessing.crop_pct}
+    size = (preprocessing.channels, preprocessing.height, preprocessing.width)
+    grey = {"mean": preprocessing.mean, "std": preprocessing.std} if preprocessing.channels == 1 else {}
+    return {"input_size": size, "crop_pct": preprocessing.crop_pct, **grey}
+
+
+def _model_args(backbone: Backbone) -> dict[str, int] | None:
+    """What timm must be told to build the network, beside its name."""
+    return {"in_chans": 1} if backbone.preprocessing.channels == 1 else None

@@ -30,11 +30,19 @@ def plan_without_weights(recipe: Recipe, classes: int) -> Sketch:
     """Plan and cut the recipe's backbone on the meta device: no weights are read or drawn, nothing is computed."""
     wanted, dropout = recipe.model, recipe.head.dropout
     with torch.device("meta"):
-        drawn = load_backbone(wanted.name, "none", classes, image_size=wanted.image_size, dropout=dropout)
+        drawn = load_backbone(
+            wanted.name,
+            "none",
+            classes,
+            image_size=wanted.image_size,
+            channels=wanted.channels,
+            dropout=dropout,
+        )
     backbone = give_head(replace(drawn, is_pretrained=wanted.weights != "none"), recipe, classes)
     plan, phases = plan_recipe(backbone, recipe)
     lock_model(backbone.model, plan)
-    example = torch.empty(2, 3, backbone.preprocessing.height, backbone.preprocessing.width, device="meta")
+    look = backbone.preprocessing
+    example = torch.empty(2, look.channels, look.height, look.width, device="meta")
     if recipe.cache.mode == "whole":
         return Sketch(backbone, plan, phases, keep_whole(backbone.model, example, "the recipe says cache.mode whole"))
     return Sketch(backbone, plan, phases, cut_model(backbone.model, plan, example))
@@ -54,7 +62,7 @@ def describe_plan(made: Preview | Sketch, recipe: Recipe) -> dict[str, Any]:
         "model": backbone.name,
         "policy": plan.policy,
         "head": "auto" if recipe.head.kind == "auto" and backbone.head == "multi-stage" else backbone.head,
-        "input": [3, backbone.preprocessing.height, backbone.preprocessing.width],
+        "input": [backbone.preprocessing.channels, backbone.preprocessing.height, backbone.preprocessing.width],
         "stages": [
             {
                 "name": row.name,

@@ -61,7 +61,9 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
         parse_policy(phase.policy)
     check_weights(recipe.model.name, recipe.model.weights)  # before a long scan
     settings = dataset_settings(recipe)
-    keeping = open_keeping(recipe, expected_preprocessing(recipe.model.name, recipe.model.image_size), settings.scaling)
+    model = recipe.model
+    look = expected_preprocessing(model.name, model.image_size, model.channels)
+    keeping = open_keeping(recipe, look, settings.scaling)
     dataset = prepare_dataset(data, settings, workers=workers, keeping=keeping, track=track)
     if dataset.part("test").empty:
         raise InputError(f"{data}: no image is left for the test part; raise data.test_fraction or add images.")
@@ -87,6 +89,7 @@ def _load_backbone(recipe: Recipe, classes: int, device: torch.device, say: Say)
         classes,
         key_map=recipe.model.key_map,
         image_size=recipe.model.image_size,
+        channels=recipe.model.channels,
         dropout=recipe.head.dropout,
         seed=recipe.seed,
     )
@@ -126,8 +129,9 @@ def lock_and_cut(backbone: Backbone, plan: FreezePlan, recipe: Recipe, device: t
 
 def example_images(backbone: Backbone, device: torch.device) -> torch.Tensor:
     """Two images of noise, the same always, in the size that the backbone wants."""
-    size = (backbone.preprocessing.height, backbone.preprocessing.width)
-    return torch.randn((2, 3, *size), generator=torch.Generator().manual_seed(0)).to(device)
+    look = backbone.preprocessing
+    size = (look.channels, look.height, look.width)
+    return torch.randn((2, *size), generator=torch.Generator().manual_seed(0)).to(device)
 
 
 def wants_solved_head(backbone: Backbone, recipe: Recipe) -> bool:

@@ -22,7 +22,7 @@ _TITLES = ("as decoded", "evaluation", *(f"view {number}" for number in range(1,
 
 def preview_drawer(recipe: Recipe) -> Callable[[Dataset], bytes]:
     """Draws the PNG for a dataset: a row for each of IMAGES training images, of all classes in turn."""
-    preprocessing = expected_preprocessing(recipe.model.name, recipe.model.image_size)
+    preprocessing = expected_preprocessing(recipe.model.name, recipe.model.image_size, recipe.model.channels)
     evaluation, training = build_evaluation_pipeline(preprocessing), training_pipeline(recipe, preprocessing)
 
     def draw(dataset: Dataset) -> bytes:

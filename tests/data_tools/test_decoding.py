@@ -132,3 +132,44 @@ def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     assert "No such file" in probe_image(tmp_path / "a.jpg").reason
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_bytes_after_the_end_are_told_and_not_looked_at(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"a{suffix}", ramp())
+    before = read_image(path)
+    path.write_bytes(path.read_bytes() + b"PK\x03\x04 a second file" + b"\0" * 9)
+    assert (read_image(path) == before).all()
+    assert probe_image(path).remarks == ("goes on for 18 bytes after the image ends; they are not looked at",)
+
+
+def test_zeros_after_the_end_are_padding(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", ramp())
+    path.write_bytes(path.read_bytes() + b"\0" * 100)
+    assert probe_image(path).remarks == ()
+
+
+def test_a_broken_colour_profile_is_told(tmp_path: Path) -> None:
+    from PIL import ImageCms
+
+    good = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert probe_image(save(tmp_path / "good.jpg", ramp(), icc_profile=good)).remarks == ()
+    told = "its colour profile is broken; no profile is applied anyway"
+    for number, profile in enumerate((b"x" * 200, good[:100], good[:-50])):
+        path = save(tmp_path / f"bad{number}.jpg", ramp(), icc_profile=profile)
+        assert probe_image(path).remarks == (told,)
+        assert (read_image(path) == read_image(tmp_path / "good.jpg")).all()
+
+
+def test_decoding_leaves_the_filters_for_warnings_alone(tmp_path: Path) -> None:
+    import threading
+    import warnings
+
+    path = save(tmp_path / "a.jpg", ramp())
+    before = list(warnings.filters)
+    threads = [threading.Thread(target=lambda: [read_image(path) for _ in range(30)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(warnings.filters) == before
