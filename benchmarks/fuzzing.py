@@ -59,7 +59,20 @@ _NAMES = [
 ]
 _KINDS = ["folder", "picture", "text", "empty", "link up", "link self", "link away", "pipe", "locked"]
 
+_ROWS = st.tuples(
+    st.sampled_from(["a/1.png", "A/1.PNG", "./a/1.png", "a//1.png", '"a/1.png"', "a\\1.png", "a/1.png "]),
+    st.sampled_from(["cat", "dog", "cat ", "007", "NA", "", "caf\u00e9", "cafe\u0301", '"a\nb"', "<b>", "=1"]),
+    st.sampled_from(["", "train", "Valid", "test", "trian", " test "]),
+)
+"""Rows that may well be sound."""
+
 manifests = st.one_of(
+    st.tuples(st.sampled_from(",;\t"), st.lists(_ROWS, min_size=1, max_size=4), st.booleans()).map(
+        lambda table: "\n".join(
+            [table[0].join(("path", "label", "split")[: 3 - table[2]])]
+            + [table[0].join(row[: 3 - table[2]]) for row in table[1]]
+        ).encode()
+    ),
     st.binary(max_size=300),
     st.lists(st.sampled_from([*_WORDS, *_SIGNS]), max_size=40).map(lambda parts: "".join(parts).encode()),
     st.tuples(

@@ -1,10 +1,13 @@
 """Builds the report of a run, or of a bare predictions table, again."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from finetune.errors import InputError
 from finetune.evaluation import Evaluation, read_predictions
@@ -46,9 +49,19 @@ def read_context(run: Path) -> ReportContext:
         environment=environment,
         leakage=(report or {}).get("leakage"),
         image_root=image_root,
+        small_picture=None if image_root is None else _picture_reader(image_root, environment or {}),
         warnings=tuple(str(warning) for warning in (report or {}).get("warnings", ())),
         confidence=_read_confidence(recipe),
     )
+
+
+def _picture_reader(root: Path, environment: Mapping[str, Any]) -> Callable[[str], NDArray[np.uint8]]:
+    """Reads an image in thumbnail size, its deep values scaled as they were in the run."""
+    from data_tools import Scaling, read_image, thumbnail_geometry
+
+    told = environment.get("scaling")
+    scaling = Scaling(**told) if isinstance(told, dict) and set(told) <= {"rule", "low", "high", "bits"} else Scaling()
+    return lambda path: thumbnail_geometry()(read_image(root / path, scaling))
 
 
 def _read_confidence(recipe: Path) -> float:

@@ -16,6 +16,7 @@ from data_tools import Scaling, build_evaluation_pipeline, read_image, thumbnail
 from finetune.features import ImageViews, Viewer
 from finetune.jobs.augmenting import count_views, training_pipeline
 from finetune.jobs.planning import preview
+from finetune.reporting import rebuild_report
 from recipes import Recipe, RecipeError, load_recipe
 from tests.data_tools.test_dicom import write_dicom
 
@@ -99,6 +100,16 @@ def test_a_run_records_its_pipelines_and_shows_the_pixels_it_used(tmp_path: Path
             if small.shape == picture.shape
         ]
         assert min(near) < 8  # saved as JPEG; other pictures are 20 away and more
+
+
+def test_a_rebuilt_report_shows_the_same_pictures(tmp_path: Path, odd_recipe: Recipe) -> None:
+    finetune.run(odd_folder(tmp_path / "data"), odd_recipe, tmp_path / "run")
+    pages = [(tmp_path / "run" / "report.html").read_text()]
+    rebuild_report(tmp_path / "run")
+    pages.append((tmp_path / "run" / "report.html").read_text())
+    first, second = (re.findall(r'"data:image/jpeg;base64,([^"]+)"', page) for page in pages)
+    assert first == second
+    assert first
 
 
 def test_own_transforms_of_a_recipe_reach_the_views(small_recipe: Recipe) -> None:
