@@ -102,9 +102,9 @@ def decode_content(content: bytes, suffix: str, scaling: Scaling = BITS) -> Deco
         with _open(content) as image:
             check_size(*image.size)
             image.verify()
-        with _open(content) as image:
-            is_animated = bool(getattr(image, "is_animated", False))
             file_format = "JPEG" if image.format == "MPO" else str(image.format)
+            may_move = hasattr(image, "is_animated")
+        is_animated = may_move and _is_animated(content)
         with _open(content) as image:
             image.load()
             deep = _deep(image, content)
@@ -149,6 +149,12 @@ def _finish(
         image = Image.fromarray(to_levels(image, scaling)).convert("RGB")
     upright = image.transpose(_TRANSPOSES[orientation]) if orientation in _TRANSPOSES else image
     return Decoded(np.asarray(upright, dtype=np.uint8), *told, quantiles)
+
+
+def _is_animated(content: bytes) -> bool:
+    """Whether there is more than one frame; opened for that alone, since counting frames moves among them."""
+    with _open(content) as image:
+        return bool(getattr(image, "is_animated", False))
 
 
 def _open(content: bytes) -> Image.Image:
