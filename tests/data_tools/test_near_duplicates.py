@@ -14,6 +14,7 @@ from sklearn.datasets import load_sample_images
 from data_tools import DatasetSettings, prepare_dataset, read_image
 from data_tools.near_duplicates import SIMILAR, find_near_duplicates
 from data_tools.sketches import SIDE, make_sketch, unpack_sketches
+from data_tools.splitting import join_units
 
 Change = Callable[[Image.Image], Image.Image]
 
@@ -58,6 +59,19 @@ def test_a_copy_is_found_and_nothing_else(change: str) -> None:
     pairs = find_near_duplicates(sketches([*images, *map(CHANGES[change], images)]))
     assert [(pair.first, pair.second) for pair in pairs] == [(place, place + 8) for place in range(8)]
     assert all(SIMILAR <= pair.similarity <= 1.001 for pair in pairs)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 7), min_size=1, max_size=40), st.integers(1, 9))
+def test_sets_of_copies_are_joined_by_as_few_pairs_as_can_be(shown: list[int], rows: int) -> None:
+    known = sketches(photographs())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("data_tools.near_duplicates._ROWS", rows)
+        pairs = find_near_duplicates([known[place] for place in shown])
+    assert len(pairs) == len(shown) - len(set(shown))
+    units = join_units([""] * len(shown), pairs=[(pair.first, pair.second) for pair in pairs])
+    for one, first in zip(units, shown, strict=True):
+        assert {shown[place] for place, unit in enumerate(units) if unit == one} == {first}
 
 
 def test_flat_pictures_and_missing_sketches_have_no_copies() -> None:
