@@ -74,4 +74,4 @@ def write_manifest(dataset: Dataset, manifest: Path) -> None:
 
 def _small_pictures(dataset: Dataset, keeping: Keeping) -> Callable[[str], NDArray[np.uint8]]:
     digests = dict(zip(dataset.table["path"], dataset.table["sha256"], strict=True))
-    return lambda path: keeping.pixels(dataset.root / path, digests[path], thumbnail_geometry())
+    return lambda path: keeping.pixels(dataset.root / path, digests.get(path, ""), thumbnail_geometry())

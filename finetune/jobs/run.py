@@ -142,7 +142,7 @@ def _context(
 def _small_pictures(made: Preview) -> Callable[[str], NDArray[np.uint8]]:
     """Reads an image in thumbnail size, kept where it can be."""
     digests = dict(zip(made.dataset.table["path"], made.dataset.table["sha256"], strict=True))
-    return lambda path: made.keeping.pixels(made.dataset.root / path, digests[path], thumbnail_geometry())
+    return lambda path: made.keeping.pixels(made.dataset.root / path, digests.get(path, ""), thumbnail_geometry())
 
 
 def _write_timings(folder: Path, watch: Stopwatch, made: Preview, recipe: Recipe, trained: Trained) -> None:

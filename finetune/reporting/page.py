@@ -64,7 +64,7 @@ def _parts(evaluation: Evaluation, rows: pd.DataFrame, context: ReportContext) -
         "confusions": views.largest_confusions(evaluation),
         "mistakes": views.worst_mistakes(rows, context),
         "mistake_count": int((rows["label"] != rows["predicted"]).sum()),
-        "findings": views.findings(context.findings),
+        "findings": views.findings(context.findings, context),
         "freeze": views.freeze_table(context.freeze),
         "leakage": context.leakage,
         "recipe_text": context.recipe_text,

@@ -20,6 +20,7 @@ HEAT_STEPS = 10
 CONFUSIONS_SHOWN = 20
 MISTAKES_SHOWN = 12
 FINDINGS_SHOWN = 60
+PAIRS_SHOWN = 6
 METRIC_WORDS = {
     "precision": "precision",
     "recall": "recall",
@@ -159,8 +160,8 @@ def worst_mistakes(rows: pd.DataFrame, context: ReportContext) -> list[dict[str,
     ]
 
 
-def findings(table: pd.DataFrame | None) -> dict[str, Any] | None:
-    """How often each check spoke, and the gravest rows; None where no audit is known."""
+def findings(table: pd.DataFrame | None, context: ReportContext) -> dict[str, Any] | None:
+    """How often each check spoke, the gravest rows, and pairs of pictures; None where no audit is known."""
     if table is None:
         return None
     grave = {"error": 0, "warning": 1, "note": 2}
@@ -171,7 +172,16 @@ def findings(table: pd.DataFrame | None) -> dict[str, Any] | None:
         "counts": [(str(key[1]), str(key[2]), int(number)) for key, number in counts.items()],  # type: ignore[index]
         "rows": ordered.drop(columns="_rank").head(FINDINGS_SHOWN).astype(str).to_dict("records"),
         "hidden": max(0, len(table) - FINDINGS_SHOWN),
+        "pairs": _pictured_pairs(ordered, context),
     }
+
+
+def _pictured_pairs(table: pd.DataFrame, context: ReportContext) -> list[dict[str, Any]]:
+    """The gravest findings about two pictures, where both are at hand."""
+    paired = table[(table["path"].astype(str) != "") & (table["other_path"].astype(str) != "")]
+    rows = [{str(key): str(value) for key, value in row.items()} for row in paired.head(PAIRS_SHOWN).to_dict("records")]
+    shown = [(row, [thumbnail_uri(context, row[name]) for name in ("path", "other_path")]) for row in rows]
+    return [{**row, "pictures": pictures} for row, pictures in shown if all(pictures)]
 
 
 def freeze_table(freeze: Mapping[str, Any] | None) -> dict[str, Any] | None:

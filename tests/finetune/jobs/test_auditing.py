@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import finetune
 from data_tools import DatasetSettings, prepare_dataset
 from finetune.errors import InputError
 from finetune.jobs.auditing import audit
@@ -124,3 +125,12 @@ def test_a_second_audit_decodes_nothing(
     audit(messy, small_recipe, tmp_path / "second")
     assert not decoded
     assert (tmp_path / "first" / "audit.html").read_bytes() == (tmp_path / "second" / "audit.html").read_bytes()
+
+
+def test_the_page_of_a_run_shows_the_pairs_too(messy: Path, small_recipe: Recipe, tmp_path: Path) -> None:
+    finetune.run(messy, small_recipe, tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    pairs = page.split('<div class="gallery pairs">')[1].split("</div>\n<details")[0]
+    assert pairs.count("<figure>") >= 2
+    assert pairs.count("data:image/jpeg;base64,") == 2 * pairs.count("<figure>")
+    assert "0/copy.png" in pairs
