@@ -81,10 +81,14 @@ manifests = st.one_of(
     ).map(lambda table: "\n".join([",".join(table[0]), *map(",".join, table[1])]).encode()),
 )
 """The bytes of a manifest."""
-trees = st.lists(
-    st.tuples(st.lists(st.sampled_from(_NAMES), min_size=1, max_size=4), st.sampled_from(_KINDS)), max_size=14
-)
-"""Entries of a folder: the parts of a path, and what stands there."""
+_SOUND = [([label, f"{number}.png"], "picture") for label in ("ant", "bee") for number in range(3)]
+trees = st.tuples(
+    st.sampled_from([[], _SOUND, [(["train", *parts], kind) for parts, kind in _SOUND]]),
+    st.lists(
+        st.tuples(st.lists(st.sampled_from(_NAMES), min_size=1, max_size=4), st.sampled_from(_KINDS)), max_size=14
+    ),
+).map(lambda halves: [*halves[0], *halves[1]])
+"""Entries of a folder: the parts of a path, and what stands there; two of three beside two sound classes."""
 
 
 def read_odd_manifest(content: bytes) -> bool:

@@ -126,6 +126,19 @@ def test_nothing_of_a_patient_gets_out(tmp_path: Path, cut: int, caplog: pytest.
     assert "4711" not in f"{probe.reason}{probe.remarks}{caplog.text}"
 
 
+def test_a_syntax_that_runs_on_into_the_header_is_not_quoted(tmp_path: Path) -> None:
+    content = write_dicom(tmp_path / "a.dcm", RAMP).read_bytes()
+    place, name = content.index(b"\x02\x00\x10\x00UI") + 6, content.index(SECRET.encode())
+    reasons = set()
+    for length in range(20, name - place + 40, 2):
+        path = tmp_path / f"{length}.dcm"
+        path.write_bytes(content[:place] + length.to_bytes(2, "little") + content[place + 2 :])
+        probe = probe_image(path)
+        assert "Secret" not in f"{probe}"
+        reasons.add(probe.reason)
+    assert any("transfer syntax that is no UID" in reason for reason in reasons)
+
+
 def test_a_broken_header_quotes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     content = write_dicom(tmp_path / "a.dcm", RAMP, PatientComments=SECRET * 20).read_bytes()
     dice, refused = random.Random(0), 0
