@@ -24,6 +24,7 @@ FILES = {
     *(
         "recipe.yaml",
         "environment.json",
+        "pipeline.json",
         "dataset.csv",
         "findings.csv",
         "freeze.json",
