@@ -106,15 +106,19 @@ def _find_duplicates(records: Sequence[Record]) -> Iterator[Finding]:
     for same in _gather(records, [record.probe.sha256 for record in records]):
         first, *others = same
         for other in others:
-            one, two = first.sample, other.sample
-            if one.split == two.split:
-                yield Finding("duplicate", NOTE, one.path, two.path, f"equal files, both in {one.split}")
-            else:
-                text = f"equal files in {one.split} and {two.split}"
-                yield Finding("duplicate_across_splits", ERROR, one.path, two.path, text)
-            if one.label != two.label:
-                text = f"equal files labelled {one.label!r} and {two.label!r}"
-                yield Finding("label_conflict", WARNING, one.path, two.path, text)
+            yield from _tell_pair(first.sample, other.sample, "duplicate", ERROR, "equal files", "equal files")
+
+
+def _tell_pair(one: Sample, two: Sample, check: str, severity: str, what: str, both: str) -> Iterator[Finding]:
+    """A note on two images of one split, a finding of `severity` on two splits, and a warning on two labels."""
+    if one.split == two.split:
+        yield Finding(check, NOTE, one.path, two.path, f"{both}, both in {one.split}")
+    else:
+        text = f"{what} in {one.split} and {two.split}"
+        yield Finding(f"{check}_across_splits", severity, one.path, two.path, text)
+    if one.label != two.label:
+        text = f"{what} labelled {one.label!r} and {two.label!r}"
+        yield Finding("label_conflict", WARNING, one.path, two.path, text)
 
 
 def _find_near_duplicates(records: Sequence[Record], copies: Sequence[NearPair]) -> Iterator[Finding]:
@@ -123,17 +127,9 @@ def _find_near_duplicates(records: Sequence[Record], copies: Sequence[NearPair])
     first: dict[int, int] = {}
     for place in sorted({place for pair in copies for place in (pair.first, pair.second)}):
         start = first.setdefault(units[place], place)
-        one, two = records[start].sample, records[place].sample
-        if start == place or records[start].probe.sha256 == records[place].probe.sha256:
-            continue
-        if one.split == two.split:
-            yield Finding("near_duplicate", NOTE, one.path, two.path, f"the same picture twice, both in {one.split}")
-        else:
-            text = f"the same picture in {one.split} and {two.split}"
-            yield Finding("near_duplicate_across_splits", WARNING, one.path, two.path, text)
-        if one.label != two.label:
-            text = f"the same picture labelled {one.label!r} and {two.label!r}"
-            yield Finding("label_conflict", WARNING, one.path, two.path, text)
+        if records[start].probe.sha256 != records[place].probe.sha256:
+            pair = records[start].sample, records[place].sample
+            yield from _tell_pair(*pair, "near_duplicate", WARNING, "the same picture", "the same picture twice")
 
 
 def _find_shortcuts(records: Sequence[Record]) -> Iterator[Finding]:
