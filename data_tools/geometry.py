@@ -65,6 +65,11 @@ class Preprocessing:
         return len(self.mean)
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one input: (channels, height, width)."""
+        return (self.channels, self.height, self.width)
+
+    @property
     def filter(self) -> Image.Resampling:
         """Pillow's filter of that name; an unknown or random interpolation counts as bilinear."""
         return _FILTERS.get(self.interpolation, Image.Resampling.BILINEAR)

@@ -48,9 +48,8 @@ def save_timm_folder(backbone: Backbone, labels: Sequence[str], folder: Path) ->
 
 def _data_config(backbone: Backbone) -> dict[str, object]:
     preprocessing = backbone.preprocessing
-    size = (preprocessing.channels, preprocessing.height, preprocessing.width)
     grey = {"mean": preprocessing.mean, "std": preprocessing.std} if preprocessing.channels == 1 else {}
-    return {"input_size": size, "crop_pct": preprocessing.crop_pct, **grey}
+    return {"input_size": preprocessing.shape, "crop_pct": preprocessing.crop_pct, **grey}
 
 
 def _model_args(backbone: Backbone) -> dict[str, int] | None:

@@ -32,9 +32,7 @@ def add_multi_stage_head(backbone: Backbone, classes: int, *, dropout: float = 0
     """
     model = backbone.model
     held = next(model.parameters())
-    look = backbone.preprocessing
-    size = (look.channels, look.height, look.width)
-    example = torch.randn((2, *size), generator=torch.Generator().manual_seed(0)).to(held)
+    example = torch.randn((2, *backbone.preprocessing.shape), generator=torch.Generator().manual_seed(0)).to(held)
     try:
         train, evaluation = trace_model(model.train()), trace_model(model.eval())
         values = find_stage_values(train, backbone.stages, example)

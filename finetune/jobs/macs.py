@@ -15,9 +15,7 @@ def count_macs(backbone: Backbone) -> dict[str, int]:
     """Multiply-adds of one image by stage: convolutions, matrix products and attention."""
     model = backbone.model
     device = next(model.parameters()).device
-    image = torch.zeros(
-        1, backbone.preprocessing.channels, backbone.preprocessing.height, backbone.preprocessing.width, device=device
-    )
+    image = torch.zeros(1, *backbone.preprocessing.shape, device=device)
     if isinstance(model, TracedNetwork):
         return _NodeCounter(model.eval(), backbone.stages).count(image)
     counter = FlopCounterMode(display=False)

@@ -41,8 +41,7 @@ def plan_without_weights(recipe: Recipe, classes: int) -> Sketch:
     backbone = give_head(replace(drawn, is_pretrained=wanted.weights != "none"), recipe, classes)
     plan, phases = plan_recipe(backbone, recipe)
     lock_model(backbone.model, plan)
-    look = backbone.preprocessing
-    example = torch.empty(2, look.channels, look.height, look.width, device="meta")
+    example = torch.empty(2, *backbone.preprocessing.shape, device="meta")
     if recipe.cache.mode == "whole":
         return Sketch(backbone, plan, phases, keep_whole(backbone.model, example, "the recipe says cache.mode whole"))
     return Sketch(backbone, plan, phases, cut_model(backbone.model, plan, example))
@@ -62,7 +61,7 @@ def describe_plan(made: Preview | Sketch, recipe: Recipe) -> dict[str, Any]:
         "model": backbone.name,
         "policy": plan.policy,
         "head": "auto" if recipe.head.kind == "auto" and backbone.head == "multi-stage" else backbone.head,
-        "input": [backbone.preprocessing.channels, backbone.preprocessing.height, backbone.preprocessing.width],
+        "input": list(backbone.preprocessing.shape),
         "stages": [
             {
                 "name": row.name,
