@@ -19,14 +19,13 @@ _SHOWN_OF_CHECK = 3
 
 def show_dataset(console: Console, dataset: "Dataset") -> None:
     """Images by class and split, and the findings."""
+    from finetune.reporting.audit_page import count_classes
+
     table = Table(title=f"{len(dataset.table)} images", title_justify="left")
     for heading in ("class", "train", "val", "test", "skipped"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
-    for label in dataset.labels:
-        rows = dataset.table[dataset.table["label"] == label]
-        used = rows[rows["status"] == "ok"]
-        counts = [int((used["split"] == split).sum()) for split in ("train", "val", "test")]
-        table.add_row(escape(label), *(str(count) for count in [*counts, len(rows) - len(used)]))
+    for row in count_classes(dataset):
+        table.add_row(escape(row["label"]), *(str(count) for count in [*row["images"].values(), row["skipped"]]))
     console.print(table)
     show_findings(console, dataset.findings)
 
