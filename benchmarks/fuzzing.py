@@ -3,7 +3,7 @@
     python -m benchmarks.fuzzing --minutes 10
 
 A finding is any error but DataError, an input that takes more than SECONDS, or a process that dies. Images are
-mutated copies of small files of every format, DICOM of three transfer syntaxes among them, read in children.
+mutated copies of small files of every format, DICOM as it is and run-length encoded among them, read in children.
 """
 
 import contextlib
@@ -141,7 +141,7 @@ def _put(path: Path, kind: str, root: Path) -> None:
 
 
 def picture_files() -> dict[str, bytes]:
-    """A small file of each format, by suffix; DICOM raw, RLE and JPEG 2000 where the extra is there."""
+    """A small file of each format, by name; DICOM as it is and run-length encoded."""
     pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
     pixels[:12] = 100
     image, made = Image.fromarray(pixels), {}
