@@ -1,6 +1,5 @@
 """`finetune audit`: what is in the data, and what of it could mislead."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ def command(data: Path, out: Path | None, manifest: Path | None, is_previewed: b
     with importing():
         from finetune.cli import display
         from finetune.jobs.auditing import audit
+        from finetune.jobs.data_settings import count_workers
 
         if is_previewed:
             from finetune.jobs.previewing import preview_drawer
@@ -40,7 +40,7 @@ def command(data: Path, out: Path | None, manifest: Path | None, is_previewed: b
         out,
         manifest=manifest,
         draw_preview=preview_drawer(recipe) if is_previewed else None,
-        workers=recipe.data.workers if recipe.data.workers is not None else min(8, os.cpu_count() or 1),
+        workers=count_workers(recipe),
         track=ConsoleTrack(Console(stderr=True)),
     )
     display.show_dataset(console, dataset)

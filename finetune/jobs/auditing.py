@@ -3,19 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from data_tools import Dataset, Keeping, PixelStore, prepare_dataset, thumbnail_geometry
-from finetune.cache import CacheFolder, default_cache_folder
+from data_tools import Dataset, Keeping, prepare_dataset, thumbnail_geometry
 from finetune.errors import EnvironmentFault, InputError
 from finetune.files import write_bytes, write_csv, write_text
 from finetune.jobs.data_settings import dataset_settings
+from finetune.jobs.keeping import open_store, small_pictures
 from finetune.progress import Track, untracked
 from finetune.reporting.audit_page import render_audit
 from recipes import Recipe
 
-_SHARE = 2
 _MANIFEST_COLUMNS = ["path", "label", "group", "split"]
 
 
@@ -34,9 +30,8 @@ def audit(
     `draw_preview` makes `preview.png`: what the recipe does to some training images. Raises DataError when the data
     cannot be read, InputError for a manifest that could not name its images.
     """
-    store = PixelStore(default_cache_folder() / "pixels", CacheFolder(default_cache_folder(), None).budget() // _SHARE)
     settings = dataset_settings(recipe)
-    keeping = Keeping(store, (thumbnail_geometry(),), settings.scaling)
+    keeping = Keeping(open_store(recipe), (thumbnail_geometry(),), settings.scaling)
     dataset = prepare_dataset(data, settings, workers=workers, keeping=keeping, track=track, is_audit=True)
     if manifest is not None:
         write_manifest(dataset, manifest)
@@ -49,7 +44,7 @@ def audit(
     preview = draw_preview(dataset) if draw_preview is not None else None
     if preview is not None:
         write_bytes(out / "preview.png", preview)
-    pictures = _small_pictures(dataset, keeping.settled(dataset.scaling))
+    pictures = small_pictures(dataset, keeping.settled(dataset.scaling))
     write_text(out / "audit.html", render_audit(dataset, pictures, preview))
     return dataset
 
@@ -70,8 +65,3 @@ def write_manifest(dataset: Dataset, manifest: Path) -> None:
     start = root.relative_to(parent)
     rows = dataset.table[dataset.table["status"] == "ok"][_MANIFEST_COLUMNS]
     write_csv(manifest, rows.assign(path=[(start / path).as_posix() for path in rows["path"]]))
-
-
-def _small_pictures(dataset: Dataset, keeping: Keeping) -> Callable[[str], NDArray[np.uint8]]:
-    digests = dict(zip(dataset.table["path"], dataset.table["sha256"], strict=True))
-    return lambda path: keeping.pixels(dataset.root / path, digests.get(path, ""), thumbnail_geometry())

@@ -1,9 +1,13 @@
 """What the data section of a recipe asks of data_tools."""
 
+import os
 from pathlib import Path
 
 from data_tools import DatasetSettings, Scaling
 from recipes import Recipe
+
+_MOST_WORKERS = 8
+"""More threads would wait for Python's lock."""
 
 
 def dataset_settings(recipe: Recipe) -> DatasetSettings:
@@ -22,6 +26,14 @@ def dataset_settings(recipe: Recipe) -> DatasetSettings:
         strict=data.strict,
         allow=tuple(data.allow),
     )
+
+
+def count_workers(recipe: Recipe) -> int:
+    """Threads that read images: as the recipe says, or one for each core that this process may use."""
+    if recipe.data.workers is not None:
+        return recipe.data.workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(_MOST_WORKERS, cores)
 
 
 def _scaling(recipe: Recipe) -> Scaling:

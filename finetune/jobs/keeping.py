@@ -1,6 +1,12 @@
 """Which decoded pixels a run keeps, where, and in how much room."""
 
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
 from data_tools import (
+    Dataset,
     Keeping,
     PixelStore,
     Preprocessing,
@@ -25,12 +31,22 @@ def cache_bytes(recipe: Recipe) -> int | None:
 
 def open_keeping(recipe: Recipe, preprocessing: Preprocessing, scaling: Scaling = _BITS) -> Keeping:
     """The store of decoded pixels, and the geometries in which a run with this recipe looks at images."""
-    root = default_cache_folder()
-    room = CacheFolder(root, cache_bytes(recipe)).budget()
     geometries = [evaluation_geometry(preprocessing), thumbnail_geometry()]
     if _makes_variants(recipe):
         geometries.append(training_geometry(recipe.augment.preset, preprocessing))
-    return Keeping(PixelStore(root / "pixels", room // _SHARE), tuple(dict.fromkeys(geometries)), scaling)
+    return Keeping(open_store(recipe), tuple(dict.fromkeys(geometries)), scaling)
+
+
+def open_store(recipe: Recipe) -> PixelStore:
+    """The store of decoded pixels, in the room that the recipe and the disk leave it."""
+    root = default_cache_folder()
+    return PixelStore(root / "pixels", CacheFolder(root, cache_bytes(recipe)).budget() // _SHARE)
+
+
+def small_pictures(dataset: Dataset, keeping: Keeping) -> Callable[[str], NDArray[np.uint8]]:
+    """Reads an image of a dataset by its path in thumbnail size, kept where it can be."""
+    digests = dict(zip(dataset.table["path"], dataset.table["sha256"], strict=True))
+    return lambda path: keeping.pixels(dataset.root / path, digests.get(path, ""), thumbnail_geometry())
 
 
 def _makes_variants(recipe: Recipe) -> bool:

@@ -1,6 +1,5 @@
 """Everything that is known before training: the data, the backbone, the plan and the cut."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +18,12 @@ from finetune.freezing import (
     parse_policy,
     plan_freeze,
 )
-from finetune.jobs.data_settings import dataset_settings
+from finetune.jobs.data_settings import count_workers, dataset_settings
 from finetune.jobs.heads import give_head
 from finetune.jobs.keeping import open_keeping
 from finetune.memory import keep_freed_memory
 from finetune.progress import Say, Track, silent, untracked
 from recipes import Phase, Recipe, list_phases
-
-_MOST_WORKERS = 8
-"""More threads would wait for Python's lock."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     """Scan the data, load the backbone, lock and cut it; train nothing."""
     keep_freed_memory()
     device = choose_device(recipe.train.device)
-    workers = recipe.data.workers if recipe.data.workers is not None else min(_MOST_WORKERS, _cores())
+    workers = count_workers(recipe)
     for phase in list_phases(recipe):
         parse_policy(phase.policy)
     check_weights(recipe.model.name, recipe.model.weights)  # before a long scan
@@ -75,11 +71,6 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     if cut.reason:
         say(f"No trunk to run once: {cut.reason}. Every epoch runs the whole network.")
     return Preview(dataset, backbone, plan, cut, phases, device, workers, keeping.settled(dataset.scaling))
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _load_backbone(recipe: Recipe, classes: int, device: torch.device, say: Say) -> Backbone:
@@ -129,9 +120,7 @@ def lock_and_cut(backbone: Backbone, plan: FreezePlan, recipe: Recipe, device: t
 
 def example_images(backbone: Backbone, device: torch.device) -> torch.Tensor:
     """Two images of noise, the same always, in the size that the backbone wants."""
-    look = backbone.preprocessing
-    size = (look.channels, look.height, look.width)
-    return torch.randn((2, *size), generator=torch.Generator().manual_seed(0)).to(device)
+    return torch.randn((2, *backbone.preprocessing.shape), generator=torch.Generator().manual_seed(0)).to(device)
 
 
 def wants_solved_head(backbone: Backbone, recipe: Recipe) -> bool:

@@ -1,15 +1,12 @@
 """The main job: from a folder of images to a trained tail and a report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
-from data_tools import thumbnail_geometry
 from finetune.evaluation import Evaluation
 from finetune.exporting import save_model_folder
 from finetune.files import write_csv, write_json, write_text
@@ -18,6 +15,7 @@ from finetune.jobs.augmenting import describe_pipelines
 from finetune.jobs.choosing import choose_head
 from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
 from finetune.jobs.freezing_record import freeze_record
+from finetune.jobs.keeping import small_pictures
 from finetune.jobs.planning import Preview, preview
 from finetune.jobs.sources import SourceMaker
 from finetune.jobs.training import PhaseTrainer, Trained
@@ -134,15 +132,9 @@ def _context(
         environment=describe_environment(made, recipe, command),
         leakage=made.dataset.leakage(),
         image_root=made.dataset.root,
-        small_picture=_small_pictures(made),
+        small_picture=small_pictures(made.dataset, made.keeping),
         confidence=recipe.evaluate.confidence,
     )
-
-
-def _small_pictures(made: Preview) -> Callable[[str], NDArray[np.uint8]]:
-    """Reads an image in thumbnail size, kept where it can be."""
-    digests = dict(zip(made.dataset.table["path"], made.dataset.table["sha256"], strict=True))
-    return lambda path: made.keeping.pixels(made.dataset.root / path, digests.get(path, ""), thumbnail_geometry())
 
 
 def _write_timings(folder: Path, watch: Stopwatch, made: Preview, recipe: Recipe, trained: Trained) -> None:
