@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -14,15 +14,17 @@ from data_tools.geometry import Geometry, whole_geometry
 from data_tools.pixels import PixelStore, Shelf
 from data_tools.samples import Probe
 from data_tools.scaling import BITS, Pixels, Scaling
+from data_tools.transforms import import_cv2
 
 
 @dataclass(frozen=True)
 class Keeping:
     """The store of decoded pixels, and the geometries in which they will be asked for.
 
-    All geometries are made while an image is in memory: to which part of the data it will go is not known
-    yet. An image that one of them leaves as it is, is kept whole instead, and the others are made from it
-    whenever they are asked for: it is small.
+    An image that one of them leaves as it is, is small: it is kept whole, and the others are made from it whenever they
+    are asked for. While the store is at most half full, larger ones are kept whole too, since to shrink an image takes
+    up to ten times as long as to write it, and most are asked for in one geometry alone; that one is kept then. Past
+    that, all geometries are made while an image is in memory: to which part of the data it will go is not known yet.
     """
 
     store: PixelStore
@@ -47,14 +49,14 @@ class Keeping:
         pixels = sum(self.store.size(shelf, name) for shelf in shelves for name in self._names(digest))
         return pixels + self.store.size(_probe_shelf(), self._probe_name(digest, suffix))
 
-    def keep(self, probe: Probe, suffix: str, pixels: Pixels) -> None:
-        """Keep the pixels of a file that was just decoded; and its probe last, so that whose probe is kept is whole."""
+    def keep(self, probe: Probe, suffix: str, lean: Pixels) -> None:
+        """Keep the lean pixels of a file that was just decoded; its probe last: whose probe is kept is whole."""
         if not (probe.quantiles and self.scaling.is_open):
-            is_whole = any(min(pixels.shape[:2]) <= geometry.leaves for geometry in self.geometries)
-            lean, name = _lean(pixels), self._name(probe.sha256, is_deep=bool(probe.quantiles))
+            name = self._name(probe.sha256, is_deep=bool(probe.quantiles))
+            is_whole = self._is_small(lean) or self.store.is_roomy(lean.size)
             for geometry in [whole_geometry()] if is_whole else self.geometries:
-                self.store.keep(geometry, name, _lean(geometry(lean)))
-        content = np.frombuffer(json.dumps(asdict(probe)).encode(), dtype=np.uint8)
+                self.store.keep(geometry, name, lean_pixels(geometry(lean)))
+        content = np.frombuffer(json.dumps(vars(probe)).encode(), dtype=np.uint8)
         name = self._probe_name(probe.sha256, suffix)
         self.store.keep(_probe_shelf(), name, content.reshape(1, -1, 1), is_small=True)
 
@@ -66,17 +68,23 @@ class Keeping:
         """
         kept = self._read(geometry, digest)
         if kept is not None:
-            return _as_colour(kept)
-        whole = self._read(whole_geometry(), digest)
-        if whole is not None:
-            return geometry(_as_colour(whole))
+            return _as_colour(kept[1])
+        found = self._read(whole_geometry(), digest)
+        if found is not None:
+            name, whole = found
+            fitted = geometry(_as_colour(whole))
+            if not self._is_small(whole):
+                self.store.keep(geometry, name, lean_pixels(fitted))
+                self.store.flush()
+            return fitted
         content = read_content(path)
         if hashlib.sha256(content).hexdigest() != digest:
             raise ImageError("the file has changed")
         decoded = decode_content(content, path.suffix, self.scaling)
         fitted = geometry(decoded.pixels)
         name = self._name(digest, is_deep=bool(decoded.quantiles))
-        self.store.keep(whole_geometry() if fitted is decoded.pixels else geometry, name, _lean(fitted))
+        self.store.keep(whole_geometry() if fitted is decoded.pixels else geometry, name, lean_pixels(fitted))
+        self.store.flush()
         return fitted
 
     def settled(self, scaling: Scaling) -> "Keeping":
@@ -89,9 +97,13 @@ class Keeping:
         kept = [any(self.store.touch(shelf, name) for name in names) for shelf in (whole_geometry(), *self.geometries)]
         return kept[0] or all(kept[1:])
 
-    def _read(self, geometry: Geometry, digest: str) -> Pixels | None:
-        found = (self.store.read(geometry, name) for name in self._names(digest))
-        return next((kept for kept in found if kept is not None), None)
+    def _read(self, geometry: Geometry, digest: str) -> tuple[str, Pixels] | None:
+        """The pixels that are kept of a file, and under which name."""
+        found = ((name, self.store.read(geometry, name)) for name in self._names(digest))
+        return next(((name, kept) for name, kept in found if kept is not None), None)
+
+    def _is_small(self, pixels: Pixels) -> bool:
+        return any(min(pixels.shape[:2]) <= geometry.leaves for geometry in self.geometries)
 
     def _names(self, digest: str) -> tuple[str, str]:
         """Under which the pixels of a file may be kept: whether they are deep is not known by its digest."""
@@ -117,15 +129,16 @@ def _probe_shelf() -> Shelf:
     return Shelf("what decoding told of images", json.dumps(facts, sort_keys=True))
 
 
-def _lean(pixels: Pixels) -> Pixels:
+def lean_pixels(pixels: Pixels) -> Pixels:
     """One channel of grey pixels, which tells all, as of most X-rays and scans; others as they are."""
-    return pixels[:, :, :1] if pixels.shape[2] == 1 or _is_grey(pixels) else pixels
-
-
-def _is_grey(pixels: Pixels) -> bool:
-    few = pixels[::16, ::16]  # settles it for most colour images, for nothing
-    # Channel by channel, not both pairs at once: numpy compares so in a tenth of the time.
-    return all(bool((part[..., one] == part[..., one + 1]).all()) for part in (few, pixels) for one in (0, 1))
+    if pixels.shape[2] == 1:
+        return pixels
+    middle = pixels[pixels.shape[0] // 2]
+    if middle[:, 0].tobytes() != middle[:, 1].tobytes():
+        return pixels  # as of most colour images, for nothing
+    planes = import_cv2().split(pixels)  # compared many times faster than in place
+    first, *others = (plane.tobytes() for plane in planes)
+    return planes[0][:, :, np.newaxis] if all(first == other for other in others) else pixels
 
 
 def _as_colour(kept: Pixels) -> Pixels:

@@ -132,8 +132,10 @@ def test_what_is_kept_changes_no_byte(
 
     seen: dict[str, int] = {}
     folders = [run("cold"), run("warm"), run("1 workers", 1), run("2 workers", 2)]
-    for path in list((tmp_path / "cache/pixels").glob("*/??/*"))[::2]:
-        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    for path in (tmp_path / "cache/pixels").glob("*/*.pack"):
+        content = path.read_bytes()
+        half = len(content) // 2
+        path.write_bytes(content[:half] + bytes(byte ^ 1 for byte in content[half:]))
     folders.append(run("damaged"))
     shutil.rmtree(tmp_path / "cache/pixels")
     (tmp_path / "cache/pixels").touch()
@@ -148,7 +150,7 @@ def test_what_is_kept_changes_no_byte(
         histories = [pd.read_csv(folder / "history.csv").drop(columns="seconds") for folder in (folders[0], other)]
         assert histories[0].equals(histories[1])
     assert [seen[name] for name in ("cold", "warm", "1 workers", "2 workers")] == [images, 0, 0, 0]
-    assert 0 < seen["damaged"] <= images
+    assert 0 < seen["damaged"] <= 2 * images  # one whose pixels are lost after the scan is decoded then
     assert seen["not writable"] >= 2 * images
     assert seen["no room"] >= 2 * images
     assert not (tmp_path / "cache/pixels").exists()
