@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
+from data_tools.arrays import rgb_array
 from data_tools.dicom import decode_dicom, dicom_versions, looks_like_dicom
 from data_tools.errors import ImageError
 from data_tools.formats import DECODER_FAULTS, DICOM, FORMAT_OF_SUFFIX, FORMATS, explain_unknown
@@ -99,13 +100,9 @@ def decode_content(content: bytes, suffix: str, scaling: Scaling = BITS) -> Deco
     if looks_like_dicom(content, suffix):
         return _decode_dicom(content, suffix, scaling)
     try:
-        with _open(content) as image:
-            check_size(*image.size)
-            image.verify()
+        with _open_verified(content) as image:
             file_format = "JPEG" if image.format == "MPO" else str(image.format)
-            may_move = hasattr(image, "is_animated")
-        is_animated = may_move and _is_animated(content)
-        with _open(content) as image:
+            is_animated = hasattr(image, "is_animated") and _is_animated(content)
             image.load()
             deep = _deep(image, content)
             remarks = tell_remarks(image, content, file_format, suffix, is_animated)
@@ -148,13 +145,24 @@ def _finish(
         told = (*told[:2], (*told[2], *_tell_bits(image, quantiles)))
         image = Image.fromarray(to_levels(image, scaling)).convert("RGB")
     upright = image.transpose(_TRANSPOSES[orientation]) if orientation in _TRANSPOSES else image
-    return Decoded(np.asarray(upright, dtype=np.uint8), *told, quantiles)
+    return Decoded(rgb_array(upright), *told, quantiles)
 
 
 def _is_animated(content: bytes) -> bool:
     """Whether there is more than one frame; opened for that alone, since counting frames moves among them."""
     with _open(content) as image:
         return bool(getattr(image, "is_animated", False))
+
+
+def _open_verified(content: bytes) -> Image.Image:
+    """Open an image after verifying it, which closes it; where its format has nothing to verify, it stays open."""
+    image = _open(content)
+    check_size(*image.size)
+    if type(image).verify is not ImageFile.ImageFile.verify:
+        with image:
+            image.verify()
+        image = _open(content)
+    return image
 
 
 def _open(content: bytes) -> Image.Image:
