@@ -11,19 +11,18 @@ from data_tools.transforms import import_cv2
 
 SIDE = 32
 _ENOUGH = 4 * SIDE
-"""Rows and columns of larger images are skipped down to this many: a level is still the mean of 16 pixels and more."""
-_LUMA = np.array([0.299, 0.587, 0.114])
-"""ITU-R BT.601."""
+"""To so many rows and columns larger images are interpolated first: a level is the mean of 64 pixels."""
 
 
 def make_sketch(pixels: Pixels) -> str:
-    """Mean levels of a grid of SIDE x SIDE parts of an image (height, width, 3), in base64."""
+    """Mean levels of a grid of SIDE x SIDE parts, in base64, of an image (height, width, channels), 1 of them or 3."""
     cv2 = import_cv2()
-    step = [max(1, side // _ENOUGH) for side in pixels.shape[:2]]
-    few = np.ascontiguousarray(pixels[:: step[0], :: step[1]])
-    small = cv2.resize(few, (SIDE, SIDE), interpolation=cv2.INTER_AREA).reshape(SIDE, SIDE, -1)
-    grey = np.rint(small @ _LUMA).astype(np.uint8)
-    return base64.b64encode(grey.tobytes()).decode("ascii")
+    is_colour = pixels.shape[2] == 3
+    if min(pixels.shape[:2]) > _ENOUGH:
+        pixels = cv2.resize(pixels, (_ENOUGH, _ENOUGH), interpolation=cv2.INTER_LINEAR)
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if is_colour else pixels
+    small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return base64.b64encode(small.tobytes()).decode("ascii")
 
 
 def unpack_sketches(sketches: Sequence[str]) -> NDArray[np.uint8]:
