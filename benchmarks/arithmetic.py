@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from data_tools.memory import keep_freed_memory
 from finetune.features import BF16, computing_in, fold_norms
 from finetune.features.arithmetic import multiplies_bf16
 from finetune.features.images import TRUNK_BATCH
 from finetune.freezing import freeze
-from finetune.memory import keep_freed_memory
 
 MODELS = (
     *("resnet18", "resnet50", "densenet121", "regnety_008", "vit_small_patch16_224"),

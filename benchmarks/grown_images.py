@@ -56,7 +56,9 @@ def _write_images(source: Path, count: int, target: Path) -> None:
 
 def _changed(pixels: np.ndarray, number: int, columns: int) -> bytes:
     turned = np.roll(pixels, columns, axis=1)
-    turned[:STAMP, :STAMP] = np.random.default_rng(number).integers(0, 256, turned[:STAMP, :STAMP].shape)
+    is_grey = pixels.ndim == 3 and bool((pixels == pixels[..., :1]).all())
+    stamp = turned[:STAMP, :STAMP, :1] if is_grey else turned[:STAMP, :STAMP]  # grey images stay grey
+    turned[:STAMP, :STAMP] = np.random.default_rng(number).integers(0, 256, stamp.shape)
     content = BytesIO()
     Image.fromarray(turned).save(content, format="JPEG", quality=QUALITY)
     return content.getvalue()

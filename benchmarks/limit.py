@@ -27,9 +27,9 @@ import torch
 
 from benchmarks.bare_work import BareSeconds, Sample, measure_bare
 from benchmarks.processes import Watched, run_finetune
+from data_tools.memory import keep_freed_memory
 from finetune.cli.options import data_argument, recipe_from, recipe_options
 from finetune.jobs.augmenting import count_views
-from finetune.memory import keep_freed_memory
 from recipes import Recipe, dump_recipe, list_phases, load_recipe
 
 LIMIT, LEAST_SECONDS = 1.25, 60.0

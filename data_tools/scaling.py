@@ -9,6 +9,7 @@ within 0 and 255: for whole bits that is their high byte, as of 16-bit colour.
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -56,7 +57,7 @@ class Scaling:
             raise ValueError(f"scaling by {self.rule} has no bounds")
         return self.low, self.high
 
-    @property
+    @cached_property
     def facts(self) -> str:
         """All that shapes a level, as JSON with sorted keys."""
         return json.dumps(asdict(self), sort_keys=True)

@@ -18,6 +18,8 @@ from rich.progress import (
 from finetune.progress import Say
 
 Item = TypeVar("Item")
+_BETWEEN = 0.05
+"""Seconds from one movement of a bar to the next."""
 
 
 def sayer(console: Console) -> Say:
@@ -47,7 +49,9 @@ class ConsoleTrack:
             TimeElapsedColumn(),
         )
         with Progress(*columns, TimeRemainingColumn(), console=self.console) as progress:
-            task = progress.add_task(description, total=total)
-            for item in items:
+            task, shown = progress.add_task(description, total=total), time.perf_counter()
+            for count, item in enumerate(items, start=1):
                 yield item
-                progress.advance(task)
+                if time.perf_counter() - shown > _BETWEEN or count == total:  # a bar that moves for each small image
+                    progress.update(task, completed=count)  # would take a tenth of the time
+                    shown = time.perf_counter()

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from data_tools import Dataset, Keeping, prepare_dataset
+from data_tools.memory import keep_freed_memory
 from finetune.backbones import Backbone, check_weights, expected_preprocessing, load_backbone
 from finetune.errors import EnvironmentFault, InputError
 from finetune.freezing import (
@@ -21,7 +22,6 @@ from finetune.freezing import (
 from finetune.jobs.data_settings import count_workers, dataset_settings
 from finetune.jobs.heads import give_head
 from finetune.jobs.keeping import open_keeping
-from finetune.memory import keep_freed_memory
 from finetune.progress import Say, Track, silent, untracked
 from recipes import Phase, Recipe, list_phases
 

@@ -1,9 +1,11 @@
 """An image is decoded once; kept or not, the same pixels and probes come out."""
 
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +20,14 @@ from data_tools import (
     decoding,
     evaluation_geometry,
     prepare_dataset,
+    probing,
     read_image,
     thumbnail_geometry,
     training_geometry,
 )
-from data_tools.geometry import Geometry
+from data_tools.geometry import Geometry, whole_geometry
 from data_tools.probing import probe_images
+from data_tools.sketches import make_sketch
 
 LOOK = Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), "bicubic", 0.875)
 GEOMETRIES = (training_geometry("standard", LOOK), evaluation_geometry(LOOK), thumbnail_geometry())
@@ -71,6 +75,15 @@ def check_all(keeping: Keeping, paths: list[Path], geometries: tuple[Geometry, .
             assert (found == expected).all()
 
 
+@pytest.fixture(params=["roomy", "half full"])
+def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether large images are kept whole."""
+    if request.param == "half full":
+        monkeypatch.setattr(PixelStore, "is_roomy", lambda *_: False)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("room")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_image_that_was_scanned_is_not_decoded_again(
     tmp_path: Path, pictures: list[Path], decodes: list[int], workers: int
@@ -122,15 +135,62 @@ def test_one_channel_of_a_grey_image_goes_through_a_geometry_as_three_do(
             assert geometry(pixels).shape[2] == 3
 
 
-def test_what_is_kept_after_a_scan_is_all_that_will_be(tmp_path: Path, pictures: list[Path]) -> None:
-    """So the bytes can be told before a run."""
+@pytest.mark.parametrize("workers", [2, 3])
+def test_processes_probe_and_keep_as_threads_do(
+    tmp_path: Path, pictures: list[Path], decodes: list[int], monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    plain, expected = probe_images(pictures), [read_image(path) for path in pictures]
+    monkeypatch.setattr(probing, "_MANY", 1)
+    monkeypatch.setattr(probing, "_CHUNK", 2)
+    monkeypatch.setattr(probing, "_AHEAD", 1)
+    keeping = open_keeping(tmp_path)
+    decodes.clear()
+    assert probe_images(pictures, workers=workers, keeping=keeping) == plain
+    assert 0 < len(decodes) < len(pictures)  # the others were decoded by other processes
+    decodes.clear()
+    for path, probe, pixels in zip(pictures, plain, expected, strict=True):
+        assert np.array_equal(keeping.pixels(path, probe.sha256, GEOMETRIES[1]), GEOMETRIES[1](pixels))
+    assert not decodes
+    monkeypatch.undo()
+    assert probe_images(pictures, workers=workers) == plain
+
+
+def test_an_interruption_ends_the_processes(pictures: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(items: Iterable[Any], *_: Any) -> Iterator[Any]:
+        yield next(iter(items))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(probing, "_MANY", 1)
+    monkeypatch.setattr(probing, "_CHUNK", 1)
+    started = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        probe_images(pictures * 500, workers=2, track=interrupted)
+    assert time.perf_counter() - started < 5
+    monkeypatch.undo()
+    assert len(probe_images(pictures, workers=2)) == len(pictures)
+
+
+def kept_files(tmp_path: Path) -> dict[Path, int]:
+    return {file: file.stat().st_size for file in (tmp_path / "pixels").rglob("*") if file.is_file()}
+
+
+def test_what_is_kept_is_all_that_will_be(tmp_path: Path, pictures: list[Path], room: str) -> None:
+    """Past half the room after the scan, so the bytes can be told before a run; else once all was asked for."""
     keeping = Keeping(PixelStore(tmp_path / "pixels", 10**8), GEOMETRIES)
-    probes = probe_images(pictures, keeping=keeping)
-    held = {file: file.stat().st_size for file in (tmp_path / "pixels").rglob("*") if file.is_file()}
-    for path, probe in zip(pictures, probes, strict=True):
-        for geometry in GEOMETRIES:
-            keeping.pixels(path, probe.sha256, geometry)
-    assert {file: file.stat().st_size for file in (tmp_path / "pixels").rglob("*") if file.is_file()} == held
+    probes, held = probe_images(pictures, keeping=keeping), dict[Path, int]()
+    for turn in range(3):
+        for path, probe in zip(pictures, probes, strict=True):
+            for geometry in GEOMETRIES:
+                keeping.pixels(path, probe.sha256, geometry)
+        assert turn == 0 or held == kept_files(tmp_path)
+        held = kept_files(tmp_path)
+    told = {
+        probe.sha256: keeping.kept_bytes(probe.sha256, path.suffix)
+        for path, probe in zip(pictures, probes, strict=True)
+    }
+    assert sum(size for file, size in held.items() if file.suffix != ".json") >= sum(told.values())
+    whole = keeping.store.size(whole_geometry(), probes[pictures.index(pictures[0].with_name("4.png"))].sha256)
+    assert (whole > 0) == (room == "roomy")
 
 
 def test_grey_images_take_a_third(tmp_path: Path) -> None:
@@ -138,10 +198,14 @@ def test_grey_images_take_a_third(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "grey.png")
     Image.fromarray(np.dstack([pixels, pixels, pixels])).save(tmp_path / "same.png")
     keeping = open_keeping(tmp_path)
-    probe_images([tmp_path / "grey.png", tmp_path / "same.png"], keeping=keeping)
-    sizes = [path.stat().st_size for path in (tmp_path / "pixels").glob("*/??/*")]
-    assert sum(3600 < size < 3700 for size in sizes) == 2
-    assert max(sizes) < 3700
+    probes = probe_images([tmp_path / "grey.png", tmp_path / "same.png"], keeping=keeping)
+    assert all(3600 < keeping.store.size(whole_geometry(), probe.sha256) < 3700 for probe in probes)
+
+
+def test_a_grey_image_has_the_sketch_of_its_three_equal_channels() -> None:
+    for size in ((20, 31), (127, 500), (224, 224), (375, 500)):
+        grey = np.random.default_rng(size[0]).integers(0, 256, (*size, 1), dtype=np.uint8)
+        assert make_sketch(grey) == make_sketch(np.repeat(grey, 3, axis=2))
 
 
 def test_one_coloured_pixel_makes_an_image_colour(tmp_path: Path) -> None:
@@ -158,11 +222,9 @@ def test_the_state_of_the_store_changes_no_pixel_and_no_probe(tmp_path: Path, pi
     if state == "not writable":
         (tmp_path / "pixels").touch()
     assert probe_images(pictures, keeping=keeping) == plain
-    for path in (tmp_path / "pixels").glob("*/??/*"):
+    for path in (tmp_path / "pixels").glob("*/*.pack"):
         if state == "damaged":
-            content = bytearray(path.read_bytes())
-            content[-1] ^= 1
-            path.write_bytes(content)
+            path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
     if state == "emptied":
         shutil.rmtree(tmp_path / "pixels")
     check_all(keeping, pictures)

@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from finetune.memory import keep_freed_memory
+from data_tools.memory import keep_freed_memory
 
 COUNT = """
 import resource, sys
 import torch
-from finetune.memory import keep_freed_memory
+from data_tools.memory import keep_freed_memory
 
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
