@@ -10,6 +10,7 @@ from finetune.evaluation.counts import Counts
 _SMALL_CLASS = 10
 _FEW_GROUPS = 10
 _NAMES_SHOWN = 5
+_FEW_WRONG = 5
 
 
 def find_cautions(
@@ -36,12 +37,10 @@ def find_cautions(
         sentences.append(f"The images come from {whole}: intervals say little about new groups.")
     elif (few := [name for name, n in zip(labels, groups_per_class, strict=True) if n == 1]) and groups < images.sum():
         sentences.append(f"All images of {_names(few)} come from one group.")
-    if groups < images.sum():
-        sentences.append(
-            f"The {int(images.sum())} images come from {groups} groups: the exact intervals (accuracy, recall, "
-            "precision, specificity, NPV) take images for independent and are too narrow where those of a group "
-            "resemble each other."
-        )
+    wrong = int(images.sum() - counts.hits.sum())
+    if 0 < wrong < _FEW_WRONG:
+        answers = f"{wrong} answer is" if wrong == 1 else f"{wrong} answers are"
+        sentences.append(f"Only {answers} wrong: the intervals of log loss and Brier score rest on little.")
     return tuple(sentences)
 
 

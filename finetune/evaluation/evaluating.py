@@ -15,8 +15,10 @@ from finetune.evaluation.counts import Counts, Outcomes
 from finetune.evaluation.intervals import (
     clopper_pearson,
     effective_size,
+    grouped_size,
     jackknife_variance,
-    student_interval,
+    log_bootstrap_interval,
+    mean_of_shares,
 )
 from finetune.evaluation.predictions import (
     GROUP,
@@ -30,6 +32,10 @@ from finetune.evaluation.predictions import (
 from finetune.evaluation.result import Evaluation, Metric, undefined
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+_GROUPED = "clopper-pearson over groups"
+_LOSS_METHOD = "bootstrap-t over groups"
+_FEWEST_GROUPS = 10
 _NO_SCORES = "the predictions hold no scores"
 _NO_PROBABILITIES = "the scores are no probabilities: they do not lie in 0 to 1 or do not sum to 1"
 
@@ -56,8 +62,9 @@ def evaluate_predictions(
     part = read_split(predictions, tuple(labels), split, confidence)
     counts = counting.count(part.outcomes)
     without = counting.count_without_each_group(part.outcomes)
-    per_class, areas = _evaluate_classes(part, counts, without)
-    overall = _evaluate_overall(part, counts, without, areas)
+    per_class, areas = _evaluate_classes(part, counts)
+    recalls = [metrics["recall"] for metrics in per_class.values()]
+    overall = _evaluate_overall(part, counts, without, areas, recalls)
     return Evaluation(
         task="multiclass",
         split=split,
@@ -114,24 +121,21 @@ def _to_targets(rows: pd.DataFrame, column: str, labels: tuple[str, ...]) -> NDA
     return targets.astype(np.int64)
 
 
-def _evaluate_classes(
-    part: Split, counts: Counts, without: Counts
-) -> tuple[dict[str, dict[str, Metric]], tuple[Floats, Floats]]:
+def _evaluate_classes(part: Split, counts: Counts) -> tuple[dict[str, dict[str, Metric]], tuple[Floats, Floats]]:
     """Metrics of every class, and the ROC areas: (classes,) and (groups, classes)."""
-    outcomes, total = part.outcomes, float(len(part.outcomes.truth))
-    jaccard_variance = jackknife_variance(counting.jaccard(without))
+    outcomes = part.outcomes
+    is_right = outcomes.truth == outcomes.predicted
     per_class: dict[str, dict[str, Metric]] = {}
     areas = np.full(outcomes.classes, np.nan)
     areas_without = np.full((outcomes.groups, outcomes.classes), np.nan)
     for k, label in enumerate(part.labels):
-        hits, images, calls = counts.hits[k], counts.images[k], counts.calls[k]
-        clear = total - images - calls + hits  # images that neither are this class nor were called so
+        is_class, is_called = outcomes.truth == k, outcomes.predicted == k
         metrics = {
-            "precision": _proportion(part, hits, calls, "no image was called this class"),
-            "recall": _proportion(part, hits, images, "no image is of this class"),
-            "f1": _f1(part, counts, k, float(jaccard_variance[k])),
-            "specificity": _proportion(part, clear, total - images, "every image is of this class"),
-            "npv": _proportion(part, clear, total - calls, "every image was called this class"),
+            "precision": _proportion(part, is_right, is_called, "no image was called this class"),
+            "recall": _proportion(part, is_right, is_class, "no image is of this class"),
+            "f1": _f1(part, counts, k),
+            "specificity": _proportion(part, ~is_called, ~is_class, "every image is of this class"),
+            "npv": _proportion(part, ~is_class, ~is_called, "every image was called this class"),
         }
         metrics["roc_auc"], areas[k], areas_without[:, k] = _roc_auc(part, k)
         metrics["average_precision"] = _average_precision(part, k)
@@ -139,7 +143,9 @@ def _evaluate_classes(
     return per_class, (areas, areas_without)
 
 
-def _evaluate_overall(part: Split, counts: Counts, without: Counts, areas: tuple[Floats, Floats]) -> dict[str, Metric]:
+def _evaluate_overall(
+    part: Split, counts: Counts, without: Counts, areas: tuple[Floats, Floats], recalls: Sequence[Metric]
+) -> dict[str, Metric]:
     groups, over = part.groups_per_class, counting.mean_over_classes
     even = _even_size(groups[groups > 0])
     f1_size = _even_size(np.maximum(groups[np.isfinite(counting.f1(counts))], 1))
@@ -148,11 +154,11 @@ def _evaluate_overall(part: Split, counts: Counts, without: Counts, areas: tuple
     constant = "only one class occurs among the labels or among the predictions"
     one_class = _NO_SCORES if part.scores is None else "no class has images on both sides"
     mcc = (float(counting.matthews(counts)) + 1) / 2, (counting.matthews(without) + 1) / 2
-    recalls = over(counting.recall(counts)), over(counting.recall(without))
+    is_right = part.outcomes.truth == part.outcomes.predicted
     f1s = over(counting.f1(counts)), over(counting.f1(without))
     return {
-        "accuracy": _proportion(part, counts.hits.sum(), float(len(part.outcomes.truth)), "no images"),
-        "balanced_accuracy": _jackknifed(part, float(recalls[0]), recalls[1], even, "no images"),
+        "accuracy": _proportion(part, is_right, np.ones_like(is_right), "no images"),
+        "balanced_accuracy": _balanced_accuracy(part, recalls, over(counting.recall(without)), even),
         "macro_f1": _jackknifed(part, float(f1s[0]), f1s[1], f1_size, "no images"),
         "mcc": _stretch(_jackknifed(part, *mcc, even, constant)),
         "roc_auc": _jackknifed(part, float(over(areas[0])), over(areas[1]), area_size, one_class),
@@ -171,33 +177,56 @@ def _evaluate_probabilities(part: Split) -> dict[str, Metric]:
     no_interval = "no honest interval exists for a calibration error"
     return {
         "log_loss": _mean_loss(part, probabilities.log_losses(scores, outcomes.truth)),
-        "brier": _mean_loss(part, probabilities.brier_losses(scores, outcomes.truth)),
+        "brier": _mean_loss(part, probabilities.brier_losses(scores, outcomes.truth), 2.0),
         "calibration_error": Metric(error, None, None, method, float(len(is_right)), no_interval),
     }
 
 
-def _proportion(part: Split, successes: float, size: float, reason: str) -> Metric:
-    if size == 0:
+def _proportion(part: Split, hits: Bools, members: Bools, reason: str) -> Metric:
+    """The share of hits among members, both (images,)."""
+    if not members.any():
         return undefined(reason)
-    low, high = clopper_pearson(float(successes), float(size), part.confidence)
-    return Metric(float(successes / size), low, high, "clopper-pearson", float(size))
-
-
-def _f1(part: Split, counts: Counts, k: int, variance: float) -> Metric:
-    """F1 through J = TP / (TP + FP + FN), of which it is 2J / (1 + J)."""
-    hits, union = counts.hits[k], counts.images[k] + counts.calls[k] - counts.hits[k]
-    if union == 0:
-        return undefined("no image is of this class and none was called so")
-    outcomes = part.outcomes
-    members = outcomes.group[(outcomes.truth == k) | (outcomes.predicted == k)]
-    sizes = np.bincount(members, minlength=outcomes.groups)
-    independent = float(union**2 / (sizes**2).sum())
-    share = float(hits / union)
-    groups = int((sizes > 0).sum())
-    size = effective_size(share, variance, float(union), groups, independent, part.confidence)
+    share, size = _share(part, hits, members)
     low, high = clopper_pearson(share * size, size, part.confidence)
-    value = float(2 * hits / (counts.images[k] + counts.calls[k]))
-    return Metric(value, min(2 * low / (1 + low), value), max(2 * high / (1 + high), value), "jackknife", size)
+    is_grouped = size < members.sum()
+    return Metric(share, min(low, share), max(high, share), _GROUPED if is_grouped else "clopper-pearson", size)
+
+
+def _share(part: Split, hits: Bools, members: Bools) -> tuple[float, float]:
+    """A share, and how many independent images tell as much about it."""
+    group, groups = part.outcomes.group, part.outcomes.groups
+    sizes = np.bincount(group[members], minlength=groups).astype(np.float64)
+    hit = np.bincount(group[members & hits], minlength=groups).astype(np.float64)
+    return float(hit.sum() / sizes.sum()), grouped_size(hit, sizes, part.confidence)
+
+
+def _f1(part: Split, counts: Counts, k: int) -> Metric:
+    """F1 through J = TP / (TP + FP + FN), of which it is 2J / (1 + J)."""
+    is_class, is_called = part.outcomes.truth == k, part.outcomes.predicted == k
+    members = is_class | is_called
+    if not members.any():
+        return undefined("no image is of this class and none was called so")
+    share, size = _share(part, is_class & is_called, members)
+    low, high = clopper_pearson(share * size, size, part.confidence)
+    value = float(2 * counts.hits[k] / (counts.images[k] + counts.calls[k]))
+    method = _GROUPED if size < members.sum() else "clopper-pearson"
+    return Metric(value, min(2 * low / (1 + low), value), max(2 * high / (1 + high), value), method, size)
+
+
+def _balanced_accuracy(part: Split, recalls: Sequence[Metric], without: Floats, even: float) -> Metric:
+    """The mean of the recalls: from their intervals; where a group holds several classes, so that these are not
+    independent, what that and the jackknife cover together."""
+    known = [(one.value, one.low, one.high, one.n_eff) for one in recalls if one.value is not None]
+    if not known:
+        return undefined("no images")
+    shares, lows, highs, sizes = (np.array(column, dtype=np.float64) for column in zip(*known, strict=True))
+    value, (low, high) = float(shares.mean()), mean_of_shares(shares, lows, highs)
+    size = _even_size(sizes)
+    if part.groups_per_class.sum() == part.outcomes.groups:
+        return Metric(value, min(low, value), max(high, value), "mover", size)
+    other = _jackknifed(part, value, without, even, "")
+    lowest, highest = (min(low, other.low or 0.0), max(high, other.high or 0.0))
+    return Metric(value, lowest, highest, "mover and jackknife", min(size, other.n_eff or size))
 
 
 def _roc_auc(part: Split, k: int) -> tuple[Metric, float, Floats]:
@@ -246,14 +275,19 @@ def _stretch(metric: Metric) -> Metric:
     return Metric(value, low, high, metric.method, metric.n_eff)
 
 
-def _mean_loss(part: Split, losses: Floats) -> Metric:
+def _mean_loss(part: Split, losses: Floats, most: float = np.inf) -> Metric:
     outcomes = part.outcomes
     value = max(0.0, float(losses.mean()))
-    without = probabilities.mean_without_each_group(losses, outcomes.group, outcomes.groups)
-    bounds = student_interval(value, float(jackknife_variance(without)), outcomes.groups, part.confidence)
+    if outcomes.groups < _FEWEST_GROUPS:
+        reason = f"an interval of a mean loss needs {_FEWEST_GROUPS} groups, and here are {outcomes.groups}"
+        return Metric(value, None, None, _LOSS_METHOD, None, reason)
+    totals = np.bincount(outcomes.group, weights=losses, minlength=outcomes.groups).astype(np.float64)
+    sizes = np.bincount(outcomes.group, minlength=outcomes.groups).astype(np.float64)
+    bounds = log_bootstrap_interval(totals, sizes, part.confidence)
     if bounds is None:
-        return Metric(value, None, None, "jackknife", None, "the groups are too few or too alike for an interval")
-    return Metric(value, *bounds, "jackknife", float(outcomes.groups))
+        return Metric(value, None, None, _LOSS_METHOD, None, "the groups are too much alike for an interval")
+    low, high = min(bounds[0], value), min(max(bounds[1], value), most)
+    return Metric(value, low, high, _LOSS_METHOD, float(outcomes.groups))
 
 
 def _even_size(groups: Floats) -> float:

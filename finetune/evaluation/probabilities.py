@@ -31,13 +31,6 @@ def brier_losses(scores: Floats, truth: Ints) -> Floats:
     return np.asarray(squares * scale, dtype=np.float64)
 
 
-def mean_without_each_group(losses: Floats, group: Ints, groups: int) -> Floats:
-    """Mean loss of the table with one group left out; NaN where nothing is left."""
-    sums = losses.sum() - np.bincount(group, weights=losses, minlength=groups)
-    sizes = len(losses) - np.bincount(group, minlength=groups)
-    return np.where(sizes > 0, sums / np.maximum(sizes, 1), np.nan)
-
-
 def calibration_bins(confidence: Floats) -> Ints:
     """Bin of each confidence: `CALIBRATION_BINS` of equal width, each without its lower edge but the first."""
     return np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(np.int64) - 1, 0, CALIBRATION_BINS - 1)
