@@ -1,0 +1,162 @@
+"""How often the intervals of shares hold the true share.
+
+    python -m benchmarks.coverage exact
+    python -m benchmarks.coverage grouped --sets 10000 --seed 0
+
+`exact`: independent images, by adding up the binomial probabilities of the counts whose interval holds the share.
+`grouped`: beta-binomial sets of images in patients, with a correlation within patients; beside ours two ways that fail:
+Wilson over images, and percentiles of a bootstrap over patients. A width is told as a multiple of that of
+Clopper-Pearson at the true design effect.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from finetune.evaluation.intervals import clopper_pearson, grouped_size
+
+Floats = NDArray[np.float64]
+CONFIDENCE = 0.95
+IMAGES = (10, 20, 50, 84, 200)
+DESIGNS = ((4, 20), (10, 50), (20, 100), (40, 200), (100, 500), (4, 0), (10, 0), (20, 0), (40, 0), (100, 0))
+"""Patients and images; 0: each patient brings 1 to 10, drawn anew for each set."""
+RECALLS = (0.5, 0.9, 0.99)
+CORRELATIONS = (0.0, 0.2, 0.5, 0.8)
+_RESAMPLES = 500
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Shares of sets whose interval missed the true share from above and from below, and its mean width."""
+
+    too_high: float
+    too_low: float
+    width: float
+    relative_width: float
+
+    @property
+    def coverage(self) -> float:
+        """The share of sets whose interval holds it."""
+        return 1 - self.too_high - self.too_low
+
+
+def exact_coverage(images: int, share: float) -> tuple[float, float]:
+    """The probability that Clopper-Pearson's interval, and Wilson's, hold the share of so many independent images."""
+    counts = np.arange(images + 1)
+    chances = stats.binom.pmf(counts, images, share)
+    exact = [clopper_pearson(float(count), float(images), CONFIDENCE) for count in counts]
+    others = zip(*wilson(counts / images, np.full(images + 1, float(images))), strict=True)
+    held = [[low <= share <= high for low, high in bounds] for bounds in (exact, others)]
+    return float(chances[held[0]].sum()), float(chances[held[1]].sum())
+
+
+def wilson(shares: Floats, sizes: Floats) -> tuple[Floats, Floats]:
+    """Wilson's interval (1927)."""
+    z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+    middle = (shares + z**2 / (2 * sizes)) / (1 + z**2 / sizes)
+    reach = z / (1 + z**2 / sizes) * np.sqrt(shares * (1 - shares) / sizes + z**2 / (4 * sizes**2))
+    return middle - reach, middle + reach
+
+
+def draw_sets(
+    rng: np.random.Generator, sets: int, patients: int, images: int, share: float, correlation: float
+) -> tuple[Floats, Floats]:
+    """Hits and images of each patient: (sets, patients); beta-binomial, so that images of a patient correlate."""
+    shape = (sets, patients)
+    sizes = rng.integers(1, 11, shape) if images == 0 else np.full(shape, images // patients)
+    own: Floats | float = share
+    if correlation > 0:
+        spread = (1 - correlation) / correlation
+        own = rng.beta(share * spread, (1 - share) * spread, shape)
+    return rng.binomial(sizes, own).astype(np.float64), sizes.astype(np.float64)
+
+
+def ours(hits: Floats, sizes: Floats) -> tuple[Floats, Floats]:
+    """Clopper-Pearson at the effective size of each set."""
+    bounds = []
+    for hit, size in zip(hits, sizes, strict=True):
+        effective = grouped_size(hit, size, CONFIDENCE)
+        bounds.append(clopper_pearson(float(hit.sum() / size.sum()) * effective, effective, CONFIDENCE))
+    low, high = np.array(bounds).T
+    return low, high
+
+
+def bootstrap(hits: Floats, sizes: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Percentiles of a bootstrap over patients."""
+    bounds = []
+    for hit, size in zip(hits, sizes, strict=True):
+        drawn = rng.integers(0, len(hit), (_RESAMPLES, len(hit)))
+        bounds.append(np.quantile(hit[drawn].sum(axis=1) / size[drawn].sum(axis=1), [0.025, 0.975]))
+    low, high = np.array(bounds).T
+    return low, high
+
+
+def judge(bounds: tuple[Floats, Floats], hits: Floats, sizes: Floats, share: float, correlation: float) -> Cell:
+    """What intervals of many sets did."""
+    low, high = bounds
+    total = sizes.sum(axis=1)
+    effective = total / (1 + correlation * ((sizes**2).sum(axis=1) / total - 1))
+    shares = hits.sum(axis=1) / total
+    ideal = [
+        np.subtract(*clopper_pearson(one * size, size, CONFIDENCE)[::-1])
+        for one, size in zip(shares, effective, strict=True)
+    ]
+    width = float((high - low).mean())
+    return Cell(float((low > share).mean()), float((high < share).mean()), width, width / float(np.mean(ideal)))
+
+
+def grouped_cells(sets: int, seed: int) -> Iterator[tuple[str, Cell]]:
+    """Every cell of the table, with its name; each of a seed of its own."""
+    number = 0
+    for patients, images in DESIGNS:
+        for share in RECALLS:
+            for correlation in CORRELATIONS:
+                rng = np.random.default_rng([seed, number])
+                hits, sizes = draw_sets(rng, sets, patients, images, share, correlation)
+                name = f"| {images or '1 to 10 each'} | {patients} | {share} | {correlation} |"
+                yield f"{name} ours", judge(ours(hits, sizes), hits, sizes, share, correlation)
+                if images and correlation == 0.5:
+                    total = sizes.sum(axis=1)
+                    plain = wilson(hits.sum(axis=1) / total, total)
+                    yield f"{name} Wilson over images", judge(plain, hits, sizes, share, correlation)
+                    drawn = bootstrap(hits, sizes, rng)
+                    yield f"{name} bootstrap over patients", judge(drawn, hits, sizes, share, correlation)
+                number += 1
+
+
+@click.group()
+def command() -> None:
+    """Coverage of the intervals that reports hold."""
+
+
+@command.command()
+def exact() -> None:
+    """Independent images, by enumeration: the least coverage over shares from 0.01 to 0.99."""
+    click.echo("| images | Clopper-Pearson, least | Wilson, least |\n|---|---|---|")
+    for images in IMAGES:
+        found = [exact_coverage(images, share) for share in np.arange(0.01, 0.9901, 0.005)]
+        least = [min(column) for column in zip(*found, strict=True)]
+        click.echo(f"| {images} | {least[0]:.4f} | {least[1]:.4f} |")
+
+
+@command.command()
+@click.option("--sets", type=int, default=10_000, show_default=True, help="In each cell.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def grouped(sets: int, seed: int) -> None:
+    """Beta-binomial images of patients."""
+    click.echo(
+        "| images | patients | recall | correlation | interval | coverage | too high | too low | width | x ideal |"
+    )
+    click.echo("|---|---|---|---|---|---|---|---|---|---|")
+    for name, cell in grouped_cells(sets, seed):
+        numbers = (cell.coverage, cell.too_high, cell.too_low, cell.width)
+        told = " | ".join(f"{number:.4f}" for number in numbers)
+        click.echo(f"{name} | {told} | {cell.relative_width:.3f} |")
+
+
+if __name__ == "__main__":
+    command()
