@@ -95,6 +95,7 @@ class PixelStore:
         self._since_count = 0
         self._is_full = False
         self._is_closed = budget_bytes <= 0
+        self._inherited: list[dict[str, _Open]] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -109,7 +110,7 @@ class PixelStore:
         return {name: value for name, value in self.__dict__.items() if name not in alone}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state
+        self.__dict__ |= {**state, "_inherited": []}
         self._begin()
 
     def read(self, shelf: Shelf, name: str) -> Bytes | None:
@@ -162,7 +163,7 @@ class PixelStore:
 
     def flush(self) -> None:
         """Write what waits to be written with more; without that, other processes find it somewhat later."""
-        for opened in list(self._shelves.values()):
+        for opened in list(self._own_shelves().values()):
             self._flush(opened)
 
     def _flush(self, opened: _Open) -> None:
@@ -183,14 +184,20 @@ class PixelStore:
                 opened.writer = None
 
     def _open(self, shelf: Shelf) -> _Open:
-        if self._process != os.getpid():  # forked: what waits in the files that are open, the parent writes
-            self._inherited = self._shelves
-            self._begin()
-        opened = self._shelves.get(shelf.key)
+        shelves = self._own_shelves()
+        opened = shelves.get(shelf.key)
         if opened is None:
             with self._lock:
-                opened = self._shelves.setdefault(shelf.key, _Open(f"{self.root}/{shelf.key}"))
+                opened = shelves.setdefault(shelf.key, _Open(f"{self.root}/{shelf.key}"))
         return opened
+
+    def _own_shelves(self) -> dict[str, _Open]:
+        """The shelves that this process opened. After a fork none: what waits in the files of the parent, it writes
+        itself; they are held, since a file that nobody holds is flushed."""
+        if self._process != os.getpid():
+            self._inherited.append(self._shelves)
+            self._begin()
+        return self._shelves
 
     def _find(self, shelf: Shelf, name: str) -> Place | None:
         opened, key = self._open(shelf), bytes.fromhex(name)

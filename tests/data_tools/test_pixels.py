@@ -194,10 +194,10 @@ def test_a_store_whose_files_were_removed_begins_anew(tmp_path: Path) -> None:
 def test_a_forked_process_writes_packs_of_its_own(tmp_path: Path) -> None:
     store = PixelStore(tmp_path, ROOM)
     store.keep(SHELF, digest(1), noise(1))
-    context = get_context("fork")
-    child = context.Process(target=keep_some, args=((store, 10),))
+    child = get_context("fork").Process(target=flush_then_keep, args=(store, 10))
     child.start()
     child.join()
+    assert child.exitcode == 0
     store.keep(SHELF, digest(2), noise(2))
     store.flush()
     found = PixelStore(tmp_path, ROOM)
@@ -237,6 +237,11 @@ def keep_some(task: tuple[PixelStore, int]) -> None:
     for number in range(start, start + 20):
         store.keep(SHELF, digest(number), noise(number))
     store.flush()
+
+
+def flush_then_keep(store: PixelStore, start: int) -> None:
+    store.flush()  # nothing of the parent's
+    keep_some((store, start))
 
 
 def test_threads_and_processes_share_one_store(tmp_path: Path) -> None:
