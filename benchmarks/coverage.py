@@ -11,13 +11,14 @@ Clopper-Pearson at the true design effect.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from finetune.evaluation.intervals import clopper_pearson, grouped_size
+from finetune.evaluation.intervals import clopper_pearson, share_interval
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
@@ -48,10 +49,16 @@ def exact_coverage(images: int, share: float) -> tuple[float, float]:
     """The probability that Clopper-Pearson's interval, and Wilson's, hold the share of so many independent images."""
     counts = np.arange(images + 1)
     chances = stats.binom.pmf(counts, images, share)
-    exact = [clopper_pearson(float(count), float(images), CONFIDENCE) for count in counts]
-    others = zip(*wilson(counts / images, np.full(images + 1, float(images))), strict=True)
-    held = [[low <= share <= high for low, high in bounds] for bounds in (exact, others)]
+    others = wilson(counts / images, np.full(images + 1, float(images)))
+    held = [(low <= share) & (share <= high) for low, high in (_exact_bounds(images), others)]
     return float(chances[held[0]].sum()), float(chances[held[1]].sum())
+
+
+@cache
+def _exact_bounds(images: int) -> tuple[Floats, Floats]:
+    """Clopper-Pearson's interval of each count of so many images."""
+    low, high = np.array([clopper_pearson(float(count), float(images), CONFIDENCE) for count in range(images + 1)]).T
+    return low, high
 
 
 def wilson(shares: Floats, sizes: Floats) -> tuple[Floats, Floats]:
@@ -77,11 +84,7 @@ def draw_sets(
 
 def ours(hits: Floats, sizes: Floats) -> tuple[Floats, Floats]:
     """Clopper-Pearson at the effective size of each set."""
-    bounds = []
-    for hit, size in zip(hits, sizes, strict=True):
-        effective = grouped_size(hit, size, CONFIDENCE)
-        bounds.append(clopper_pearson(float(hit.sum() / size.sum()) * effective, effective, CONFIDENCE))
-    low, high = np.array(bounds).T
+    low, high, _ = np.array([share_interval(*one, CONFIDENCE) for one in zip(hits, sizes, strict=True)]).T
     return low, high
 
 
@@ -101,12 +104,11 @@ def judge(bounds: tuple[Floats, Floats], hits: Floats, sizes: Floats, share: flo
     total = sizes.sum(axis=1)
     effective = total / (1 + correlation * ((sizes**2).sum(axis=1) / total - 1))
     shares = hits.sum(axis=1) / total
-    ideal = [
-        np.subtract(*clopper_pearson(one * size, size, CONFIDENCE)[::-1])
-        for one, size in zip(shares, effective, strict=True)
-    ]
-    width = float((high - low).mean())
-    return Cell(float((low > share).mean()), float((high < share).mean()), width, width / float(np.mean(ideal)))
+    ideal = np.array(
+        [clopper_pearson(one * size, size, CONFIDENCE) for one, size in zip(shares, effective, strict=True)]
+    )
+    width, least = float((high - low).mean()), float((ideal[:, 1] - ideal[:, 0]).mean())
+    return Cell(float((low > share).mean()), float((high < share).mean()), width, width / least)
 
 
 def grouped_cells(sets: int, seed: int) -> Iterator[tuple[str, Cell]]:

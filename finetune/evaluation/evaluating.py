@@ -15,10 +15,10 @@ from finetune.evaluation.counts import Counts, Outcomes
 from finetune.evaluation.intervals import (
     clopper_pearson,
     effective_size,
-    grouped_size,
     jackknife_variance,
     log_bootstrap_interval,
     mean_of_shares,
+    share_interval,
 )
 from finetune.evaluation.predictions import (
     GROUP,
@@ -186,31 +186,25 @@ def _proportion(part: Split, hits: Bools, members: Bools, reason: str) -> Metric
     """The share of hits among members, both (images,)."""
     if not members.any():
         return undefined(reason)
-    share, size = _share(part, hits, members)
-    low, high = clopper_pearson(share * size, size, part.confidence)
-    is_grouped = size < members.sum()
-    return Metric(share, min(low, share), max(high, share), _GROUPED if is_grouped else "clopper-pearson", size)
-
-
-def _share(part: Split, hits: Bools, members: Bools) -> tuple[float, float]:
-    """A share, and how many independent images tell as much about it."""
     group, groups = part.outcomes.group, part.outcomes.groups
     sizes = np.bincount(group[members], minlength=groups).astype(np.float64)
     hit = np.bincount(group[members & hits], minlength=groups).astype(np.float64)
-    return float(hit.sum() / sizes.sum()), grouped_size(hit, sizes, part.confidence)
+    share = float(hit.sum() / sizes.sum())
+    low, high, size = share_interval(hit, sizes, part.confidence)
+    method = _GROUPED if size < members.sum() else "clopper-pearson"
+    return Metric(share, min(low, share), max(high, share), method, size)
 
 
 def _f1(part: Split, counts: Counts, k: int) -> Metric:
     """F1 through J = TP / (TP + FP + FN), of which it is 2J / (1 + J)."""
     is_class, is_called = part.outcomes.truth == k, part.outcomes.predicted == k
-    members = is_class | is_called
-    if not members.any():
-        return undefined("no image is of this class and none was called so")
-    share, size = _share(part, is_class & is_called, members)
-    low, high = clopper_pearson(share * size, size, part.confidence)
+    reason = "no image is of this class and none was called so"
+    jaccard = _proportion(part, is_class & is_called, is_class | is_called, reason)
+    if jaccard.low is None or jaccard.high is None:
+        return jaccard
     value = float(2 * counts.hits[k] / (counts.images[k] + counts.calls[k]))
-    method = _GROUPED if size < members.sum() else "clopper-pearson"
-    return Metric(value, min(2 * low / (1 + low), value), max(2 * high / (1 + high), value), method, size)
+    low, high = (2 * bound / (1 + bound) for bound in (jaccard.low, jaccard.high))
+    return Metric(value, min(low, value), max(high, value), jaccard.method, jaccard.n_eff)
 
 
 def _balanced_accuracy(part: Split, recalls: Sequence[Metric], without: Floats, even: float) -> Metric:

@@ -52,9 +52,20 @@ def effective_size(
         independent = min(fallback, size)
     else:
         independent = min(share * (1 - share) / variance, size)
+    return independent * _freedom_factor(size, groups, confidence)
+
+
+def _freedom_factor(size: float, groups: int, confidence: float) -> float:
+    """The square of t with size - 1 over t with groups - 1 degrees of freedom, at most 1."""
     tail = (1 + confidence) / 2
     ratio = float(stats.t.ppf(tail, size - 1) / stats.t.ppf(tail, groups - 1))
-    return independent * min(ratio, 1.0) ** 2
+    return min(ratio, 1.0) ** 2
+
+
+def share_interval(hits: Floats, sizes: Floats, confidence: float) -> tuple[float, float, float]:
+    """Bounds of the share of `hits` among `sizes`, both by group, and the effective size at which they are exact."""
+    share, size = float(hits.sum() / sizes.sum()), grouped_size(hits, sizes, confidence)
+    return *clopper_pearson(share * size, size, confidence), size
 
 
 def grouped_size(hits: Floats, sizes: Floats, confidence: float) -> float:
@@ -81,9 +92,7 @@ def grouped_size(hits: Floats, sizes: Floats, confidence: float) -> float:
     by_ratio = share * (1 - share) / variance if variance > _NO_VARIANCE else total
     correlation = max(anova_correlation(hits, sizes), 0.0)
     by_correlation = total / (1 + correlation * (squares / total - 1))
-    tail = (1 + confidence) / 2
-    factor = float(stats.t.ppf(tail, total - 1) / stats.t.ppf(tail, groups - 1))
-    return min(by_ratio, by_correlation, total) * factor**2
+    return min(by_ratio, by_correlation, total) * _freedom_factor(total, groups, confidence)
 
 
 def anova_correlation(hits: Floats, sizes: Floats) -> float:
