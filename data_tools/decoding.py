@@ -1,10 +1,10 @@
 """Decode one image file into the same RGB pixels for everyone, or say why not.
 
-The rules: the format is found from the content, within FORMATS and DICOM; the file is verified, opened again
-and loaded in full; the pixel limit is applied to the header, before memory is taken; the EXIF orientation is
-applied once; the first frame or page counts; deep grey values (16-bit, 32-bit, float) become levels as
-data_tools/scaling.py says, 16-bit colour keeps its high bytes; palettes and transparency are composited on
-white; CMYK and YCbCr go through Pillow's conversion, LAB is refused; colour profiles are not applied.
+The rules: the format is found from the content, within FORMATS and DICOM; the file is verified and opened again,
+where its format has something to verify, and loaded in full; the pixel limit is applied to the header, before memory
+is taken; the EXIF orientation is applied once; the first frame or page counts; deep grey values (16-bit, 32-bit,
+float) become levels as data_tools/scaling.py says, 16-bit colour keeps its high bytes; palettes and transparency are
+composited on white; CMYK and YCbCr go through Pillow's conversion, LAB is refused; colour profiles are not applied.
 """
 
 import stat

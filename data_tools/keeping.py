@@ -53,9 +53,11 @@ class Keeping:
         """Keep the lean pixels of a file that was just decoded; its probe last: whose probe is kept is whole."""
         if not (probe.quantiles and self.scaling.is_open):
             name = self._name(probe.sha256, is_deep=bool(probe.quantiles))
-            is_whole = self._is_small(lean) or self.store.is_roomy(lean.size)
-            for geometry in [whole_geometry()] if is_whole else self.geometries:
-                self.store.keep(geometry, name, lean_pixels(geometry(lean)))
+            if self._is_small(lean) or self.store.is_roomy(lean.size):
+                self.store.keep(whole_geometry(), name, lean)
+            else:
+                for geometry in self.geometries:
+                    self.store.keep(geometry, name, lean_pixels(geometry(lean)))
         content = np.frombuffer(json.dumps(vars(probe)).encode(), dtype=np.uint8)
         name = self._probe_name(probe.sha256, suffix)
         self.store.keep(_probe_shelf(), name, content.reshape(1, -1, 1), is_small=True)

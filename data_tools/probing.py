@@ -7,8 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from loky import get_reusable_executor
-
 from data_tools.decoding import Pixels, decode_content, read_content
 from data_tools.errors import ImageError
 from data_tools.keeping import Keeping, lean_pixels
@@ -40,7 +38,8 @@ def probe_images(
     """One probe per path, in the order of `paths`; the same for any number of workers, and whatever is kept.
 
     With `keeping`, an image that was decoded before is read and hashed, no more; deep values are scaled as it says.
-    Threads serve, since Pillow's decoders and hashlib work outside the interpreter's lock.
+    Threads serve for few images, since Pillow's decoders and hashlib work outside the interpreter's lock; for many it
+    pays to start processes, since what is left inside the lock takes as long as a small JPEG.
     """
     probe = partial(probe_image, scaling=scaling, keeping=keeping)
     try:
@@ -64,6 +63,8 @@ def _by_threads(probe: Prober, paths: Sequence[Path], workers: int) -> Iterator[
 
 def _by_processes(probe: Prober, paths: Sequence[Path], workers: int) -> Iterator[Probe]:
     """The others start while this process reads already; whoever is free takes the next images."""
+    from loky import get_reusable_executor  # most commands read few images
+
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     pool = get_reusable_executor(workers - 1, timeout=60, initializer=_begin, initargs=(probe,))
     made: dict[int, list[Probe]] = {}
