@@ -27,7 +27,6 @@ from data_tools import (
 )
 from data_tools.geometry import Geometry, whole_geometry
 from data_tools.probing import probe_images
-from data_tools.sketches import make_sketch
 
 LOOK = Preprocessing(32, 32, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2), "bicubic", 0.875)
 GEOMETRIES = (training_geometry("standard", LOOK), evaluation_geometry(LOOK), thumbnail_geometry())
@@ -200,12 +199,6 @@ def test_grey_images_take_a_third(tmp_path: Path) -> None:
     keeping = open_keeping(tmp_path)
     probes = probe_images([tmp_path / "grey.png", tmp_path / "same.png"], keeping=keeping)
     assert all(3600 < keeping.store.size(whole_geometry(), probe.sha256) < 3700 for probe in probes)
-
-
-def test_a_grey_image_has_the_sketch_of_its_three_equal_channels() -> None:
-    for size in ((20, 31), (127, 500), (224, 224), (375, 500)):
-        grey = np.random.default_rng(size[0]).integers(0, 256, (*size, 1), dtype=np.uint8)
-        assert make_sketch(grey) == make_sketch(np.repeat(grey, 3, axis=2))
 
 
 def test_one_coloured_pixel_makes_an_image_colour(tmp_path: Path) -> None:

@@ -123,3 +123,9 @@ def test_the_copies_of_a_real_set_are_found_and_its_patients_told_apart(shared_d
     digests = {path.read_bytes(): path for path in xray}
     found = find_near_duplicates([make_sketch(read_image(path)) for path in digests.values()])
     assert found == []
+
+
+def test_a_grey_image_has_the_sketch_of_its_three_equal_channels() -> None:
+    for size in ((20, 31), (127, 500), (224, 224), (375, 500)):
+        grey = np.random.default_rng(size[0]).integers(0, 256, (*size, 1), dtype=np.uint8)
+        assert make_sketch(grey) == make_sketch(np.repeat(grey, 3, axis=2))
