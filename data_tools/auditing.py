@@ -122,14 +122,29 @@ def _tell_pair(one: Sample, two: Sample, check: str, severity: str, what: str, b
 
 
 def _find_near_duplicates(records: Sequence[Record], copies: Sequence[NearPair]) -> Iterator[Finding]:
-    """Each picture against the first of those that it is a copy of, directly or by a chain."""
-    units = join_units([""] * len(records), pairs=[(pair.first, pair.second) for pair in copies])
-    first: dict[int, int] = {}
-    for place in sorted({place for pair in copies for place in (pair.first, pair.second)}):
-        start = first.setdefault(units[place], place)
-        if records[start].probe.sha256 != records[place].probe.sha256:
-            pair = records[start].sample, records[place].sample
-            yield from _tell_pair(*pair, "near_duplicate", WARNING, "the same picture", "the same picture twice")
+    """Each picture against the first of those that it is a copy of, directly or by a chain.
+
+    Equal files are told elsewhere; but one that is equal to that first, in another split, is told against a copy there.
+    """
+    pairs = [(pair.first, pair.second) for pair in copies]
+    units = join_units([record.probe.sha256 if record.is_ok else "" for record in records], pairs=pairs)
+    members: dict[int, list[Record]] = {units[first]: [] for first, _ in pairs}
+    for unit, record in zip(units, records, strict=True):
+        if unit in members:
+            members[unit].append(record)
+    for first, *others in members.values():
+        for record in others:
+            split, digest = record.sample.split, record.probe.sha256
+            if digest != first.probe.sha256:
+                partner: Record | None = first
+            elif split == first.sample.split:
+                partner = None
+            else:
+                unlike = (one for one in others if one.sample.split != split and one.probe.sha256 != digest)
+                partner = next(unlike, None)
+            if partner is not None:
+                pair = partner.sample, record.sample
+                yield from _tell_pair(*pair, "near_duplicate", WARNING, "the same picture", "the same picture twice")
 
 
 def _find_shortcuts(records: Sequence[Record]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -35,6 +35,7 @@ kinds = st.sampled_from(["equal file", "near copy", "patient"])
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(kinds, places), max_size=4, unique_by=lambda plant: plant[1]))
+@example([("equal file", (6, "train", "cat")), ("near copy", (6, "train", "dog"))])
 def test_every_planted_leak_is_found(plants: list[tuple[str, tuple[int, str, str]]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
