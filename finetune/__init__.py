@@ -1,8 +1,9 @@
 """Transfer learning for small image sets: the frozen part of a network runs once, and is proven frozen.
 
 `finetune.run(data, recipe, out)` does the main job and returns a `RunResult`; recipes come from
-`recipes.load_recipe`. `finetune.freeze(model, policy)` locks any module for a training loop of
-your own. Names are imported when they are first used, so `import finetune` is light.
+`recipes.load_recipe`. `finetune.cross_validate` holds every image out once. `finetune.freeze(model, policy)`
+locks any module for a training loop of your own. Names are imported when they are first used, so `import finetune`
+is light.
 """
 
 import importlib
@@ -11,6 +12,9 @@ from typing import Any
 _HOMES = {
     "RunResult": "finetune.jobs.run",
     "run": "finetune.jobs.run",
+    "CrossValidation": "finetune.jobs.cross_validate",
+    "cross_validate": "finetune.jobs.cross_validate",
+    "Folding": "finetune.jobs.folding",
     "Lock": "finetune.freezing",
     "freeze": "finetune.freezing",
     "load_model": "finetune.heads",

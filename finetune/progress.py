@@ -23,3 +23,12 @@ Say = Callable[[str], None]
 
 def silent(sentence: str) -> None:
     """Nobody listens."""
+
+
+def labelled(track: Track, prefix: str) -> Track:
+    """`track`, with `prefix` before every description."""
+
+    def tracked(items: Iterable[Item], description: str, total: int, /) -> Iterable[Item]:
+        return track(items, f"{prefix}{description}", total)
+
+    return tracked

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recipes.errors import RecipeError
-    from recipes.loading import dump_recipe, load_recipe, parse_setting
+    from recipes.loading import change_recipe, dump_recipe, load_recipe, parse_setting
     from recipes.phases import Phase, list_phases, phase_at
     from recipes.schema import (
         AugmentSettings,
@@ -40,6 +40,7 @@ __all__ = [
     "RecipeError",
     "TrainSettings",
     "TransformSettings",
+    "change_recipe",
     "copy_recipe",
     "dump_recipe",
     "list_phases",
@@ -52,6 +53,7 @@ __all__ = [
 
 _HOMES = {
     "RecipeError": "errors",
+    "change_recipe": "loading",
     "dump_recipe": "loading",
     "load_recipe": "loading",
     "parse_setting": "loading",

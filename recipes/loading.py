@@ -23,8 +23,19 @@ def load_recipe(source: str | Path | None = None, overrides: Mapping[str, object
 
     Raises RecipeError with every fault at once, each with its key path.
     """
-    settings = dict(overrides or {})
     content, name = _read(source)
+    return _checked(content, name, dict(overrides or {}))
+
+
+def change_recipe(recipe: Recipe, overrides: Mapping[str, object]) -> Recipe:
+    """`recipe` with `overrides` by key path, checked as a whole.
+
+    Raises RecipeError with every fault at once, each with its key path.
+    """
+    return _checked(recipe.model_dump(mode="json"), "settings", dict(overrides))
+
+
+def _checked(content: dict[Any, Any], name: str, settings: Mapping[str, object]) -> Recipe:
     faults = _apply(content, settings)
     try:
         recipe = Recipe.model_validate(content)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from data_tools import Dataset
     from finetune.evaluation import Evaluation, Metric
+    from finetune.jobs.cross_validate import CrossValidation
     from finetune.jobs.run import RunResult
 
 _SHOWN_OF_CHECK = 3
@@ -48,9 +49,28 @@ def show_findings(console: Console, findings: "pd.DataFrame") -> None:
 def show_result(console: Console, result: "RunResult") -> None:
     """The per-class report, the proof and where to look next."""
     show_evaluation(console, result.evaluation)
-    proof = "verified: every frozen byte is unchanged" if result.is_verified else "NOT VERIFIED: a frozen value moved"
-    console.print(f"Freeze {proof}.", highlight=False)
+    _show_proof(console, result.is_verified)
     show_paths(console, result.folder)
+
+
+def show_cross_validation(console: Console, result: "CrossValidation") -> None:
+    """The per-class report of all folds together, their spread, the proof and where to look next."""
+    show_evaluation(console, result.evaluation)
+    spread = result.folds["balanced_accuracy"].dropna()
+    if len(spread):
+        text = f"{spread.min():.3f} to {spread.max():.3f}, standard deviation {spread.std(ddof=1):.3f}"
+        console.print(f"balanced accuracy of the {len(result.folds)} folds: {text}", highlight=False)
+    if result.folds["chosen"].nunique() > 1:
+        counts = result.folds["chosen"].value_counts()
+        told = "; ".join(f"{name} in {count}" for name, count in counts.items())
+        console.print(f"chosen inside the folds: {told}", markup=False, highlight=False)
+    _show_proof(console, result.is_verified)
+    show_paths(console, result.folder)
+
+
+def _show_proof(console: Console, is_verified: bool) -> None:
+    proof = "verified: every frozen byte is unchanged" if is_verified else "NOT VERIFIED: a frozen value moved"
+    console.print(f"Freeze {proof}.", highlight=False)
 
 
 def show_evaluation(console: Console, evaluation: "Evaluation") -> None:

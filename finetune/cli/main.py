@@ -13,6 +13,7 @@ _COMMANDS = {
     "demo": ("finetune.cli.demo", "The main job on embedded real data and weights; no network."),
     "audit": ("finetune.cli.audit", "Look over the data: broken files, leaks, duplicates, shortcuts."),
     "plan": ("finetune.cli.plan", "Show what of a model would be frozen, where it is cut, and what a run would cost."),
+    "cv": ("finetune.cli.cv", "Cross-validation by group: every image is judged by a model that had not seen it."),
     "report": ("finetune.cli.report", "Rebuild every report file from a predictions table."),
     "cache": ("finetune.cli.cache", "List and clean what is kept on disk between runs."),
     "recipes": ("finetune.cli.recipes", "List, show, copy and check recipes."),

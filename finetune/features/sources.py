@@ -5,11 +5,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from finetune.features.arithmetic import FP32, computing_in
 from finetune.features.images import ImageViews
-from finetune.features.stored import Features
+from finetune.features.stored import FeatureArray, Features
 from finetune.features.trunk import as_input
 
 Batch = tuple[tuple[Tensor, ...], Tensor]
@@ -47,6 +48,28 @@ class StoredSource:
     def _widen(self, stored: np.ndarray[Any, Any]) -> Tensor:
         tensor = torch.from_numpy(stored.astype(np.float32)).to(self.device)
         return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+
+class _PickedArray:
+    """Some images of a stored array, in an order of their own."""
+
+    def __init__(self, whole: FeatureArray, places: NDArray[np.int64]) -> None:
+        self._whole, self._places = whole, places
+        self.shape: tuple[int, ...] = (len(places), *whole.shape[1:])
+        self.dtype: np.dtype[Any] = whole.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: tuple[NDArray[np.int64], NDArray[np.int64]]) -> NDArray[Any]:
+        rows, views = index
+        return self._whole[self._places[rows], views]
+
+
+def pick_images(source: StoredSource, places: NDArray[np.int64]) -> StoredSource:
+    """A source of the images of `source` at `places`, in that order; nothing is copied."""
+    arrays = [_PickedArray(array, places) for array in source.features]
+    return StoredSource(arrays, source.targets[torch.from_numpy(places)], source.device)
 
 
 class FreshSource:

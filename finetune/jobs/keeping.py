@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from data_tools import (
     Dataset,
+    Geometry,
     Keeping,
     PixelStore,
     Preprocessing,
@@ -31,10 +32,15 @@ def cache_bytes(recipe: Recipe) -> int | None:
 
 def open_keeping(recipe: Recipe, preprocessing: Preprocessing, scaling: Scaling = _BITS) -> Keeping:
     """The store of decoded pixels, and the geometries in which a run with this recipe looks at images."""
+    return Keeping(open_store(recipe), list_geometries(recipe, preprocessing), scaling)
+
+
+def list_geometries(recipe: Recipe, preprocessing: Preprocessing) -> tuple[Geometry, ...]:
+    """The geometries in which a run with this recipe looks at images."""
     geometries = [evaluation_geometry(preprocessing), thumbnail_geometry()]
     if _makes_variants(recipe):
         geometries.append(training_geometry(recipe.augment.preset, preprocessing))
-    return Keeping(open_store(recipe), tuple(dict.fromkeys(geometries)), scaling)
+    return tuple(dict.fromkeys(geometries))
 
 
 def open_store(recipe: Recipe) -> PixelStore:

@@ -1,11 +1,11 @@
 """Everything that is known before training: the data, the backbone, the plan and the cut."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from data_tools import Dataset, Keeping, prepare_dataset
+from data_tools import Dataset, Keeping, Preprocessing, prepare_dataset
 from data_tools.memory import keep_freed_memory
 from finetune.backbones import Backbone, check_weights, expected_preprocessing, load_backbone
 from finetune.errors import EnvironmentFault, InputError
@@ -21,7 +21,7 @@ from finetune.freezing import (
 )
 from finetune.jobs.data_settings import count_workers, dataset_settings
 from finetune.jobs.heads import give_head
-from finetune.jobs.keeping import open_keeping
+from finetune.jobs.keeping import list_geometries, open_keeping
 from finetune.progress import Say, Track, silent, untracked
 from recipes import Phase, Recipe, list_phases
 
@@ -51,18 +51,22 @@ class Preview:
 def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = silent) -> Preview:
     """Scan the data, load the backbone, lock and cut it; train nothing."""
     keep_freed_memory()
-    device = choose_device(recipe.train.device)
-    workers = count_workers(recipe)
+    choose_device(recipe.train.device)
     for phase in list_phases(recipe):
         parse_policy(phase.policy)
     check_weights(recipe.model.name, recipe.model.weights)  # before a long scan
     settings = dataset_settings(recipe)
-    model = recipe.model
-    look = expected_preprocessing(model.name, model.image_size, model.channels)
-    keeping = open_keeping(recipe, look, settings.scaling)
-    dataset = prepare_dataset(data, settings, workers=workers, keeping=keeping, track=track)
+    keeping = open_keeping(recipe, _expected_look(recipe), settings.scaling)
+    dataset = prepare_dataset(data, settings, workers=count_workers(recipe), keeping=keeping, track=track)
     if dataset.part("test").empty:
         raise InputError(f"{data}: no image is left for the test part; raise data.test_fraction or add images.")
+    return preview_dataset(dataset, recipe, keeping, say=say)
+
+
+def preview_dataset(dataset: Dataset, recipe: Recipe, keeping: Keeping, *, say: Say = silent) -> Preview:
+    """The same for data that are scanned already, with the store of `keeping`."""
+    device = choose_device(recipe.train.device)
+    geometries = list_geometries(recipe, _expected_look(recipe))
     backbone = _load_backbone(recipe, len(dataset.labels), device, say)
     plan, phases = plan_recipe(backbone, recipe)
     cut = lock_and_cut(backbone, plan, recipe, device)
@@ -70,7 +74,12 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
         say(backbone.fit.sentence)
     if cut.reason:
         say(f"No trunk to run once: {cut.reason}. Every epoch runs the whole network.")
-    return Preview(dataset, backbone, plan, cut, phases, device, workers, keeping.settled(dataset.scaling))
+    keeping = replace(keeping, geometries=geometries, scaling=dataset.scaling)
+    return Preview(dataset, backbone, plan, cut, phases, device, count_workers(recipe), keeping)
+
+
+def _expected_look(recipe: Recipe) -> Preprocessing:
+    return expected_preprocessing(recipe.model.name, recipe.model.image_size, recipe.model.channels)
 
 
 def _load_backbone(recipe: Recipe, classes: int, device: torch.device, say: Say) -> Backbone:

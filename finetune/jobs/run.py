@@ -17,12 +17,12 @@ from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder
 from finetune.jobs.freezing_record import freeze_record
 from finetune.jobs.keeping import small_pictures
 from finetune.jobs.planning import Preview, preview
+from finetune.jobs.predicting import predict_parts
 from finetune.jobs.sources import SourceMaker
 from finetune.jobs.training import PhaseTrainer, Trained
 from finetune.progress import Say, Track, silent, untracked
 from finetune.reporting import ReportContext, write_report
 from finetune.timing import Stopwatch
-from finetune.training import predict_scores
 from recipes import Recipe, dump_recipe
 
 
@@ -77,7 +77,7 @@ def run(
         if resume:
             trainer.resume()
         trained = trainer.train()
-        predictions = _predict(made, maker, trained.after)
+        predictions = predict_parts(made, maker, trained.after, ("val", "test"))
         maker.close()
         record = freeze_record(made.plan, made.cut, trained.before, trained.after, trained.proofs, made.backbone.head)
         _write_run(folder, made, recipe, trained, predictions, record, command)
@@ -85,20 +85,6 @@ def run(
             evaluation = write_report(folder, predictions, _context(made, recipe, trained, record, command))
         _write_timings(folder, watch, made, recipe, trained)
     return RunResult(folder, evaluation, bool(record["verified"]), tuple(notes))
-
-
-def _predict(made: Preview, maker: SourceMaker, frozen_sha256: str) -> pd.DataFrame:
-    """Scores of every validation and test image: plain softmax of the saved model in fp32."""
-    labels, tables = made.dataset.labels, []
-    made.backbone.model.eval()
-    for split, source in maker.parts(("val", "test"), made.cut, frozen_sha256).items():
-        with maker.watch.measure("evaluate"):
-            scores = predict_scores(made.cut.eval_tail, source)
-        table = made.dataset.part(split)[["path", "label", "group", "split"]].reset_index(drop=True)
-        table["predicted"] = [labels[index] for index in scores.argmax(1)]
-        columns = pd.DataFrame(scores, columns=[f"score_{label}" for label in labels])
-        tables.append(pd.concat([table, columns], axis=1))
-    return pd.concat(tables, ignore_index=True)
 
 
 def _write_run(

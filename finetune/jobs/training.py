@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import pandas as pd
@@ -38,10 +38,13 @@ class Trained:
 
 
 class PhaseTrainer:
-    """Trains what a preview has planned; the backbone holds the weights that were kept afterwards."""
+    """Trains what a preview has planned; the backbone holds the weights that were kept afterwards.
+
+    Without `checkpoints` none is written, and there is nothing to resume from.
+    """
 
     def __init__(
-        self, made: Preview, recipe: Recipe, maker: SourceMaker, checkpoints: CheckpointFolder, stop: StopRequest
+        self, made: Preview, recipe: Recipe, maker: SourceMaker, checkpoints: CheckpointFolder | None, stop: StopRequest
     ) -> None:
         self.made, self.recipe, self.maker, self.checkpoints = made, recipe, maker, checkpoints
         self.before = frozen_digest(made.backbone.model, made.plan)
@@ -51,11 +54,11 @@ class PhaseTrainer:
             recipe.train,
             recipe.seed,
             made.backbone.stages.parameters,
-            save=self._save,
+            save=None if checkpoints is None else partial(self._save, checkpoints),
             save_share=SAVE_SHARE,
             stop=stop,
         )
-        self._saved = max(checkpoints.numbers(), default=0)
+        self._saved = 0 if checkpoints is None else max(checkpoints.numbers(), default=0)
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint; from the start where there is none.
@@ -63,7 +66,7 @@ class PhaseTrainer:
         Raises InputError, showing the difference, where the checkpoint is of another recipe, other
         classes, other images or other weights.
         """
-        checkpoint, lost = self.checkpoints.load()
+        checkpoint, lost = (None, []) if self.checkpoints is None else self.checkpoints.load()
         for sentence in lost:
             self.maker.say(sentence)
         if checkpoint is None:
@@ -122,10 +125,10 @@ class PhaseTrainer:
             end = "; it learns alone, so no gradient steps follow" if is_final else ""
             say(f"Head solved first: logistic regression, strength {probe.strength:.2g} ({how}){end}.")
 
-    def _save(self, checkpoint: Checkpoint) -> None:
+    def _save(self, checkpoints: CheckpointFolder, checkpoint: Checkpoint) -> None:
         self._saved += 1
         state = {**checkpoint.state, "run": self._identity}
-        self.checkpoints.save(self._saved, Checkpoint(checkpoint.tensors, state))
+        checkpoints.save(self._saved, Checkpoint(checkpoint.tensors, state))
 
     @cached_property
     def _identity(self) -> dict[str, Any]:

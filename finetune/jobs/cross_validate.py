@@ -1,0 +1,171 @@
+"""Cross-validation: every image is held out once in each repeat, over features that are made once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from data_tools.holding_out import tell_folds
+from finetune.evaluation import Evaluation
+from finetune.exporting import save_model_folder
+from finetune.files import write_csv, write_json, write_text
+from finetune.interrupts import StopRequest
+from finetune.jobs.augmenting import describe_pipelines
+from finetune.jobs.fold_fitting import FoldFitter, Watching
+from finetune.jobs.fold_table import (
+    FittedFold,
+    join_predictions,
+    join_records,
+    rank_labels,
+    tabulate_choices,
+    tabulate_folds,
+)
+from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
+from finetune.jobs.folding import FoldCut, Folding, FoldPlace
+from finetune.jobs.keeping import small_pictures
+from finetune.jobs.planning import Preview, preview, preview_dataset
+from finetune.jobs.selecting import Candidate, best_of, list_choices, score_inside
+from finetune.progress import Say, Track, silent, untracked
+from finetune.reporting import ReportContext, write_report
+from finetune.timing import Stopwatch
+from recipes import Recipe, change_recipe, dump_recipe
+
+_DEFAULT = Folding()
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What a cross-validation found, and the folder that holds it all; `folds` are the rows of folds.csv."""
+
+    folder: Path
+    evaluation: Evaluation
+    folds: pd.DataFrame
+    is_verified: bool
+    notes: tuple[str, ...]
+
+
+def cross_validate(
+    data: Path,
+    recipe: Recipe,
+    out: Path | None = None,
+    *,
+    folding: Folding = _DEFAULT,
+    overwrite: bool = False,
+    command: Sequence[str] = (),
+    track: Track = untracked,
+    say: Say = silent,
+    stop: StopRequest | None = None,
+) -> CrossValidation:
+    """Hold every image at `data` out once in each repeat, and report on all of them together.
+
+    Folds keep groups and equal files together and are stratified by class; splits that the data bring are ignored.
+    The tail of each fold is trained by `recipe`, or by what does best on inner folds of its training part.
+
+    Raises DataError, RecipeError or a TailtuneError, each in words for the user; Interrupted when `stop` asks for an
+    end.
+    """
+    watch, notes, stop = Stopwatch(), list[str](), stop or StopRequest()
+
+    def tell(sentence: str) -> None:
+        notes.append(sentence)
+        say(sentence)
+
+    torch.set_float32_matmul_precision("highest")
+    watching = Watching(watch, stop.tracked(track), tell, stop)
+    choices = list_choices(change_recipe(recipe, {"data.resplit": True, "data.splits": None}), folding.select)
+    folder = open_run_folder(out, data, overwrite=overwrite)
+    with hold_run_folder(folder):
+        with watch.measure("scan"):
+            made = preview(data, next(iter(choices.values())), track=watching.track, say=tell)
+        cut = FoldCut.of(made.dataset, recipe, folding)
+        made = replace(made, dataset=tell_folds(made.dataset, cut.first_folds(), cut.rule))
+        candidates = open_candidates(data, made, choices, watching)
+        recipe = candidates[0].fitter.recipe
+        write_text(folder / RUN_MARK, dump_recipe(recipe))
+        fitted = [_fit_fold(candidates, cut, place, folding) for place in cut.places()]
+        _write_folds(folder, made, recipe, fitted, command)
+        if folding.keeps_final:
+            _write_final(folder, candidates, cut, folding)
+        for candidate in candidates:
+            candidate.fitter.close()
+        with watch.measure("report"):
+            evaluation = write_report(
+                folder, join_predictions(fitted), _context(made, recipe, fitted, cut.leakage(), command)
+            )
+        _write_timings(folder, watch, made, recipe, fitted)
+    is_verified = bool(join_records(fitted)["verified"])
+    return CrossValidation(folder, evaluation, tabulate_folds(fitted), is_verified, tuple(notes))
+
+
+def open_candidates(
+    data: Path, made: Preview, choices: Mapping[str, Recipe], watching: Watching
+) -> tuple[Candidate, ...]:
+    """A fitter for each recipe; `made` is the preview of the first of them, whose scan serves all."""
+    candidates = list[Candidate]()
+    for name, recipe in choices.items():
+        own = made if not candidates else preview_dataset(made.dataset, recipe, made.keeping, say=watching.say)
+        candidates.append(Candidate(name, FoldFitter(data, own, recipe, watching)))
+    return tuple(candidates)
+
+
+def _fit_fold(candidates: Sequence[Candidate], cut: FoldCut, place: FoldPlace, folding: Folding) -> FittedFold:
+    dataset, name = cut.held_out(place), cut.name(place)
+    if len(candidates) == 1:
+        return FittedFold(place, dataset, candidates[0].fitter.fit(dataset, name), candidates[0].name)
+    scores = score_inside(candidates, dataset, cut.units, folding.inner_folds, name)
+    chosen = candidates[best_of(scores)]
+    return FittedFold(place, dataset, chosen.fitter.fit(dataset, name), chosen.name, scores)
+
+
+def _write_folds(
+    folder: Path, made: Preview, recipe: Recipe, fitted: Sequence[FittedFold], command: Sequence[str]
+) -> None:
+    write_json(folder / "environment.json", describe_environment(made, recipe, command))
+    write_json(folder / "pipeline.json", describe_pipelines(recipe, made.backbone.preprocessing))
+    write_csv(folder / "dataset.csv", made.dataset.table.assign(split=""))
+    write_csv(folder / "findings.csv", made.dataset.findings)
+    write_json(folder / "freeze.json", join_records(fitted))
+    write_csv(folder / "folds.csv", tabulate_folds(fitted))
+    if fitted[0].scores:
+        write_csv(folder / "choices.csv", tabulate_choices(fitted))
+    write_csv(folder / "history.csv", pd.concat([one.numbered(one.fit.history) for one in fitted]))
+    predictions = join_predictions(fitted)
+    write_csv(folder / "predictions.csv", predictions)
+    held_out = predictions[predictions["split"] == "test"]
+    write_csv(folder / "label_issues.csv", rank_labels(held_out, made.dataset.labels))
+
+
+def _write_final(folder: Path, candidates: Sequence[Candidate], cut: FoldCut, folding: Folding) -> None:
+    """The model of all images, by the recipe that does best on inner folds of them where there is a choice."""
+    dataset, chosen = cut.everything(), candidates[0]
+    if len(candidates) > 1:
+        chosen = candidates[best_of(score_inside(candidates, dataset, cut.units, folding.inner_folds, "all images: "))]
+    fit = chosen.fitter.fit(dataset, "all images: ", splits=())
+    save_model_folder(fit.backbone, cut.dataset.labels, folder / "model")
+
+
+def _context(
+    made: Preview, recipe: Recipe, fitted: Sequence[FittedFold], leakage: Mapping[str, int], command: Sequence[str]
+) -> ReportContext:
+    return ReportContext(
+        labels=made.dataset.labels,
+        history=pd.concat([one.numbered(one.fit.history) for one in fitted]),
+        findings=made.dataset.findings,
+        freeze=join_records(fitted),
+        recipe_text=dump_recipe(recipe),
+        environment=describe_environment(made, recipe, command),
+        leakage=leakage,
+        image_root=made.dataset.root,
+        small_picture=small_pictures(made.dataset, made.keeping),
+        confidence=recipe.evaluate.confidence,
+    )
+
+
+def _write_timings(folder: Path, watch: Stopwatch, made: Preview, recipe: Recipe, fitted: Sequence[FittedFold]) -> None:
+    seconds = {name: round(value, 3) for name, value in watch.seconds().items()}
+    epochs = sum(one.fit.epochs for one in fitted)
+    counts = {"images": len(made.dataset.table), "views": recipe.augment.views, "epochs": epochs}
+    names = ("decode", "trunk", "tail", "evaluate", "report", "total")
+    write_json(folder / "timings.json", {name: seconds.get(name, 0.0) for name in names} | counts)
