@@ -14,6 +14,8 @@ _HOMES = {
     "run": "finetune.jobs.run",
     "CrossValidation": "finetune.jobs.cross_validate",
     "cross_validate": "finetune.jobs.cross_validate",
+    "ComparisonResult": "finetune.jobs.compare",
+    "compare": "finetune.jobs.compare",
     "Folding": "finetune.jobs.folding",
     "Lock": "finetune.freezing",
     "freeze": "finetune.freezing",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from data_tools import Dataset
     from finetune.evaluation import Evaluation, Metric
+    from finetune.jobs.compare import ComparisonResult
     from finetune.jobs.cross_validate import CrossValidation
     from finetune.jobs.run import RunResult
 
@@ -66,6 +67,22 @@ def show_cross_validation(console: Console, result: "CrossValidation") -> None:
         console.print(f"chosen inside the folds: {told}", markup=False, highlight=False)
     _show_proof(console, result.is_verified)
     show_paths(console, result.folder)
+
+
+def show_comparison(console: Console, result: "ComparisonResult") -> None:
+    """A row a candidate, and which one to take."""
+    table = Table()
+    for heading in ("candidate", "trained parameters", "training, s", "balanced accuracy", "behind the best"):
+        table.add_column(heading, justify="left" if heading == "candidate" else "right")
+    for one in result.verdict.judged:
+        numbers = [f"{one.compared.trainable_parameters:,}", f"{one.compared.tail_seconds:.1f}"]
+        gap = "the best" if one.gap is None else _interval(one.gap)
+        table.add_row(
+            escape(one.compared.name), *numbers, _interval(one.evaluation.overall["balanced_accuracy"]), gap
+        )
+    console.print(table)
+    console.print(result.verdict.sentence, markup=False, highlight=False)
+    console.print(f"Comparison: {result.folder / 'compare.html'}", markup=False, highlight=False)
 
 
 def _show_proof(console: Console, is_verified: bool) -> None:

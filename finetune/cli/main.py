@@ -14,6 +14,7 @@ _COMMANDS = {
     "audit": ("finetune.cli.audit", "Look over the data: broken files, leaks, duplicates, shortcuts."),
     "plan": ("finetune.cli.plan", "Show what of a model would be frozen, where it is cut, and what a run would cost."),
     "cv": ("finetune.cli.cv", "Cross-validation by group: every image is judged by a model that had not seen it."),
+    "compare": ("finetune.cli.compare", "Policies, recipes or backbones side by side; the test part is left alone."),
     "report": ("finetune.cli.report", "Rebuild every report file from a predictions table."),
     "cache": ("finetune.cli.cache", "List and clean what is kept on disk between runs."),
     "recipes": ("finetune.cli.recipes", "List, show, copy and check recipes."),

@@ -1,6 +1,6 @@
 """Options that several commands share, and how they become a recipe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,21 @@ _SHORTCUTS = {
     "seed": "seed",
 }
 
-_MODEL = click.option("--model", metavar="NAME", help="Any timm model; default: resnet50.")
+_MODEL_HELP = "Any timm model; default: resnet50."
+_RECIPE_HELP = "A shipped recipe or a file; default: first-three."
+_FREEZE_HELP = "A policy, or stages and patterns to freeze, comma-separated."
+_MODEL = click.option("--model", metavar="NAME", help=_MODEL_HELP)
+_SINGLE = [
+    click.option("--recipe", metavar="NAME|FILE", help=_RECIPE_HELP),
+    click.option("--freeze", metavar="POLICY", help=_FREEZE_HELP),
+]
+_CHOICES = [
+    click.option("--recipe", metavar="NAME|FILE", multiple=True, help=f"{_RECIPE_HELP} Several to compare."),
+    click.option("--model", metavar="NAME", multiple=True, help=f"{_MODEL_HELP} Several to compare."),
+    click.option("--freeze", metavar="POLICY", multiple=True, help=f"{_FREEZE_HELP} Several to compare."),
+]
 _OPTIONS = [
-    click.option("--recipe", metavar="NAME|FILE", help="A shipped recipe or a file; default: first-three."),
     click.option("--weights", metavar="pretrained|embedded|none|FILE", help="Starting weights; default: pretrained."),
-    click.option("--freeze", metavar="POLICY", help="A policy, or stages and patterns to freeze, comma-separated."),
     click.option("--metadata", metavar="CSV", help="Table to join to a folder on its path (or file) column."),
     click.option("--group", metavar="COLUMN|REGEX", help="What must not be split apart: patient, slide, source."),
     click.option("--resplit", is_flag=True, help="Ignore the splits that the data bring and cut anew."),
@@ -53,7 +63,16 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def recipe_options_but_model(command: Callable[..., Any]) -> Callable[..., Any]:
     """The same for a command that takes the model as its argument."""
-    for option in reversed(_OPTIONS):
+    return _add(command, [*_SINGLE, *_OPTIONS])
+
+
+def choice_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that takes several recipes, models and policies."""
+    return _add(command, [*_CHOICES, *_OPTIONS])
+
+
+def _add(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command
 

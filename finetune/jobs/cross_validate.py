@@ -13,7 +13,8 @@ from finetune.exporting import save_model_folder
 from finetune.files import write_csv, write_json, write_text
 from finetune.interrupts import StopRequest
 from finetune.jobs.augmenting import describe_pipelines
-from finetune.jobs.fold_fitting import FoldFitter, Watching
+from finetune.jobs.candidates import Candidate, list_choices, open_candidates
+from finetune.jobs.fold_fitting import Watching
 from finetune.jobs.fold_table import (
     FittedFold,
     join_predictions,
@@ -25,8 +26,8 @@ from finetune.jobs.fold_table import (
 from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
 from finetune.jobs.folding import FoldCut, Folding, FoldPlace
 from finetune.jobs.keeping import small_pictures
-from finetune.jobs.planning import Preview, preview, preview_dataset
-from finetune.jobs.selecting import Candidate, best_of, list_choices, score_inside
+from finetune.jobs.planning import Preview, preview
+from finetune.jobs.selecting import best_of, score_inside
 from finetune.progress import Say, Track, silent, untracked
 from finetune.reporting import ReportContext, write_report
 from finetune.timing import Stopwatch
@@ -97,17 +98,6 @@ def cross_validate(
         _write_timings(folder, watch, made, recipe, fitted)
     is_verified = bool(join_records(fitted)["verified"])
     return CrossValidation(folder, evaluation, tabulate_folds(fitted), is_verified, tuple(notes))
-
-
-def open_candidates(
-    data: Path, made: Preview, choices: Mapping[str, Recipe], watching: Watching
-) -> tuple[Candidate, ...]:
-    """A fitter for each recipe; `made` is the preview of the first of them, whose scan serves all."""
-    candidates = list[Candidate]()
-    for name, recipe in choices.items():
-        own = made if not candidates else preview_dataset(made.dataset, recipe, made.keeping, say=watching.say)
-        candidates.append(Candidate(name, FoldFitter(data, own, recipe, watching)))
-    return tuple(candidates)
 
 
 def _fit_fold(candidates: Sequence[Candidate], cut: FoldCut, place: FoldPlace, folding: Folding) -> FittedFold:

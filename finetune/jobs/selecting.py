@@ -1,8 +1,7 @@
 """Choose between recipes on inner folds of the training part of a fold; the held-out part never has a say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -11,20 +10,8 @@ from sklearn.metrics import balanced_accuracy_score, log_loss
 from data_tools import DataError, Dataset
 from data_tools.folds import count_units, cut_folds
 from data_tools.holding_out import hold_out, usable_images, without_part
-from finetune.errors import InputError
 from finetune.evaluation import score_column
-from finetune.jobs.fold_fitting import FoldFitter
-from recipes import Recipe, change_recipe
-
-Setting = tuple[str, object]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A recipe that may be chosen, and what tells it from the others."""
-
-    name: str
-    fitter: FoldFitter
+from finetune.jobs.candidates import Candidate
 
 
 @dataclass(frozen=True)
@@ -34,33 +21,6 @@ class InnerScore:
     candidate: str
     balanced_accuracy: float
     log_loss: float
-
-
-def list_choices(recipe: Recipe, settings: Sequence[Setting]) -> dict[str, Recipe]:
-    """Every combination of the values that each key is given, by its name; `recipe` alone where none is.
-
-    Raises InputError for a key of the data, which no candidate may change.
-    """
-    values: dict[str, list[object]] = {}
-    for key, value in settings:
-        values.setdefault(key, []).append(value)
-    refused = [key for key in values if key.startswith("data.") or key in ("seed", "task")]
-    if refused:
-        raise InputError(f"--select {refused[0]}: candidates share data and seed; choose among other keys.")
-    single = [key for key, given in values.items() if len(given) == 1]
-    if single:
-        raise InputError(f"--select {single[0]}: one value is no choice; give the option once for each value.")
-    chosen = [dict(zip(values, combination, strict=True)) for combination in product(*values.values())]
-    return {_name(overrides): change_recipe(recipe, overrides) for overrides in chosen}
-
-
-def _name(overrides: Mapping[str, object]) -> str:
-    told = [f"{key.rpartition('.')[2]} {_plain(value)}" for key, value in overrides.items()]
-    return ", ".join(told) or "the recipe"
-
-
-def _plain(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def score_inside(
