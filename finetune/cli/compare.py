@@ -21,9 +21,7 @@ _CHOICES = ("recipe", "model", "freeze")
 @click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Times over, cut anew each time.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; default: runs/<name>-<number>.")
 @click.option("--overwrite", is_flag=True, help="Replace the comparison that --out holds.")
-def command(
-    data: Path, out: Path | None, overwrite: bool, folds: int, repeats: int, **options: Any
-) -> None:
+def command(data: Path, out: Path | None, overwrite: bool, folds: int, repeats: int, **options: Any) -> None:
     """Compare policies, recipes or backbones on DATA: every combination of --recipe, --model and --freeze.
 
     All are judged on the same inner folds of the training part; the test part is not looked at.

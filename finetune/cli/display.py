@@ -77,9 +77,7 @@ def show_comparison(console: Console, result: "ComparisonResult") -> None:
     for one in result.verdict.judged:
         numbers = [f"{one.compared.trainable_parameters:,}", f"{one.compared.tail_seconds:.1f}"]
         gap = "the best" if one.gap is None else _interval(one.gap)
-        table.add_row(
-            escape(one.compared.name), *numbers, _interval(one.evaluation.overall["balanced_accuracy"]), gap
-        )
+        table.add_row(escape(one.compared.name), *numbers, _interval(one.evaluation.overall["balanced_accuracy"]), gap)
     console.print(table)
     console.print(result.verdict.sentence, markup=False, highlight=False)
     console.print(f"Comparison: {result.folder / 'compare.html'}", markup=False, highlight=False)

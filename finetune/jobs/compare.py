@@ -67,11 +67,15 @@ def compare(
         left_out = len(made.dataset.part("test"))
         made = replace(made, dataset=without_part(made.dataset, "test"))
         cut = FoldCut.of(made.dataset, first, folding)
-        tell(f"The {left_out} images of the test part are not looked at; the others are cut into {folding.folds} folds.")
+        tell(
+            f"The {left_out} images of the test part are not looked at; the others are cut into {folding.folds} folds."
+        )
         candidates = open_candidates(data, made, recipes, watching, is_each_timed=True)
         compared = [_fit_candidate(candidate, cut) for candidate in candidates]
         verdict = judge_candidates(compared, made.dataset.labels, first.evaluate.confidence)
-        write_csv(folder / "predictions.csv", pd.concat([one.predictions.assign(candidate=one.name) for one in compared]))
+        write_csv(
+            folder / "predictions.csv", pd.concat([one.predictions.assign(candidate=one.name) for one in compared])
+        )
         write_comparison(folder, verdict)
     return ComparisonResult(folder, verdict, tuple(notes))
 

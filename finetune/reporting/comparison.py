@@ -61,7 +61,9 @@ def judge_candidates(compared: Sequence[Compared], labels: Sequence[str], confid
     standard error (Breiman et al. 1984) with an interval of the paired difference in its place.
     """
     evaluations = [evaluate_predictions(one.predictions, labels, confidence=confidence) for one in compared]
-    best = min(range(len(compared)), key=lambda place: (-_value(evaluations[place]), compared[place].trainable_parameters))
+    best = min(
+        range(len(compared)), key=lambda place: (-_value(evaluations[place]), compared[place].trainable_parameters)
+    )
     judged = []
     for place, (one, evaluation) in enumerate(zip(compared, evaluations, strict=True)):
         behind = None
