@@ -29,7 +29,7 @@ from data_tools.splitting import cut_parts, join_units
 
 _ACROSS, _RULE = "_across_splits", "split_rule"
 _COPIES = ("near_duplicate", f"near_duplicate{_ACROSS}")
-_LEFT_OUT = {STATUS: SKIPPED, REASON: "held out, not looked at"}
+_LEFT_OUT = {STATUS: SKIPPED, REASON: "left out, not looked at"}
 _PAIRS = (*_COPIES, "duplicate", f"duplicate{_ACROSS}")
 
 
@@ -68,9 +68,25 @@ def hold_out(
 
 def without_part(dataset: Dataset, split: str) -> Dataset:
     """The same dataset, in which the images of one split count as skipped."""
-    table, is_left_out = dataset.table, dataset.table[SPLIT] == split
-    status, reason = (table[column].mask(is_left_out, text) for column, text in _LEFT_OUT.items())
-    return replace(dataset, table=table.assign(status=status, reason=reason))
+    return _left_out(dataset, dataset.table[SPLIT] == split)
+
+
+def _left_out(dataset: Dataset, is_left_out: "pd.Series[bool]") -> Dataset:
+    columns = {column: dataset.table[column].mask(is_left_out, text) for column, text in _LEFT_OUT.items()}
+    return replace(dataset, table=dataset.table.assign(**columns))
+
+
+def halve_training(dataset: Dataset, units: Sequence[int], seed: int) -> Dataset:
+    """The same dataset with about half of its train and val images, cut by unit and class; the others count as skipped.
+
+    `units` are those of `usable_images`. Every class keeps an image.
+    """
+    images = usable_images(dataset)
+    inside = np.flatnonzero((images[SPLIT] != TEST).to_numpy())
+    labels = [str(label) for label in images["label"].iloc[inside]]
+    halves = cut_parts(labels, [units[int(place)] for place in inside], {VAL: 0.5}, seed)
+    dropped = {str(images[PATH].iloc[place]) for place, half in zip(inside, halves, strict=True) if half == VAL}
+    return _left_out(dataset, dataset.table[PATH].isin(dropped))
 
 
 def with_splits(dataset: Dataset, split_of: dict[str, str]) -> Dataset:

@@ -26,11 +26,12 @@ from recipes import parse_setting
 )
 @click.option("--inner-folds", type=click.IntRange(2), default=3, show_default=True, help="Folds that --select uses.")
 @click.option("--final", "keeps_final", is_flag=True, help="Then train on all images, and keep that model.")
+@click.option("--learning-curve", "draws_curve", is_flag=True, help="Would more images help? Train on fewer, too.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; default: runs/<name>-<number>.")
 @click.option("--overwrite", is_flag=True, help="Replace the run that --out holds.")
 def command(data: Path, out: Path | None, overwrite: bool, **options: Any) -> None:
     """Hold every image of DATA out once, and report on all of them with intervals."""
-    asked = {name: options.pop(name) for name in ("folds", "repeats", "inner_folds", "keeps_final")}
+    asked = {name: options.pop(name) for name in ("folds", "repeats", "inner_folds", "keeps_final", "draws_curve")}
     select = tuple(parse_setting(text) for text in options.pop("select"))
     recipe = recipe_from(options)
     console = Console(soft_wrap=True)

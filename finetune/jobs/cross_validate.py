@@ -1,6 +1,6 @@
 """Cross-validation: every image is held out once in each repeat, over features that are made once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from finetune.jobs.fold_table import (
 from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
 from finetune.jobs.folding import FoldCut, Folding, FoldPlace
 from finetune.jobs.keeping import small_pictures
+from finetune.jobs.learning_curve import fit_smaller, tabulate_curve
 from finetune.jobs.planning import Preview, preview
 from finetune.jobs.selecting import best_of, score_inside
 from finetune.progress import Say, Track, silent, untracked
@@ -85,19 +86,37 @@ def cross_validate(
         candidates = open_candidates(data, made, choices, watching)
         recipe = candidates[0].fitter.recipe
         write_text(folder / RUN_MARK, dump_recipe(recipe))
-        fitted = [_fit_fold(candidates, cut, place, folding) for place in cut.places()]
+        fitted, curve = _fit_folds(candidates, cut, folding)
         _write_folds(folder, made, recipe, fitted, command)
+        if curve is not None:
+            write_csv(folder / "learning_curve.csv", curve)
         if folding.keeps_final:
             _write_final(folder, candidates, cut, folding)
         for candidate in candidates:
             candidate.fitter.close()
         with watch.measure("report"):
-            evaluation = write_report(
-                folder, join_predictions(fitted), _context(made, recipe, fitted, cut.leakage(), command)
-            )
+            context = replace(_context(made, recipe, fitted, command), leakage=cut.leakage(), learning_curve=curve)
+            evaluation = write_report(folder, join_predictions(fitted), context)
         _write_timings(folder, watch, made, recipe, fitted)
     is_verified = bool(join_records(fitted)["verified"])
     return CrossValidation(folder, evaluation, tabulate_folds(fitted), is_verified, tuple(notes))
+
+
+def _fit_folds(
+    candidates: Sequence[Candidate], cut: FoldCut, folding: Folding
+) -> tuple[list[FittedFold], pd.DataFrame | None]:
+    """Every fold, and the learning curve over those of the first repeat if one is asked for."""
+    fitted, smaller, labels = list[FittedFold](), list[pd.DataFrame](), cut.dataset.labels
+    for place in cut.places():
+        fold = _fit_fold(candidates, cut, place, folding)
+        fitted.append(fold)
+        if folding.draws_curve and place.repeat == 1:
+            chosen = next(one for one in candidates if one.name == fold.chosen)
+            smaller += fit_smaller(chosen.fitter, cut, fold, labels)
+    if not smaller:
+        return fitted, None
+    confidence = candidates[0].fitter.recipe.evaluate.confidence
+    return fitted, tabulate_curve(pd.concat(smaller, ignore_index=True), labels, confidence)
 
 
 def _fit_fold(candidates: Sequence[Candidate], cut: FoldCut, place: FoldPlace, folding: Folding) -> FittedFold:
@@ -121,10 +140,13 @@ def _write_folds(
     if fitted[0].scores:
         write_csv(folder / "choices.csv", tabulate_choices(fitted))
     write_csv(folder / "history.csv", pd.concat([one.numbered(one.fit.history) for one in fitted]))
+    write_csv(folder / "predictions.csv", join_predictions(fitted))
+    write_csv(folder / "label_issues.csv", _label_issues(fitted, made))
+
+
+def _label_issues(fitted: Sequence[FittedFold], made: Preview) -> pd.DataFrame:
     predictions = join_predictions(fitted)
-    write_csv(folder / "predictions.csv", predictions)
-    held_out = predictions[predictions["split"] == "test"]
-    write_csv(folder / "label_issues.csv", rank_labels(held_out, made.dataset.labels))
+    return rank_labels(predictions[predictions["split"] == "test"], made.dataset.labels)
 
 
 def _write_final(folder: Path, candidates: Sequence[Candidate], cut: FoldCut, folding: Folding) -> None:
@@ -137,7 +159,7 @@ def _write_final(folder: Path, candidates: Sequence[Candidate], cut: FoldCut, fo
 
 
 def _context(
-    made: Preview, recipe: Recipe, fitted: Sequence[FittedFold], leakage: Mapping[str, int], command: Sequence[str]
+    made: Preview, recipe: Recipe, fitted: Sequence[FittedFold], command: Sequence[str]
 ) -> ReportContext:
     return ReportContext(
         labels=made.dataset.labels,
@@ -146,7 +168,8 @@ def _context(
         freeze=join_records(fitted),
         recipe_text=dump_recipe(recipe),
         environment=describe_environment(made, recipe, command),
-        leakage=leakage,
+        folds=tabulate_folds(fitted),
+        label_issues=_label_issues(fitted, made),
         image_root=made.dataset.root,
         small_picture=small_pictures(made.dataset, made.keeping),
         confidence=recipe.evaluate.confidence,

@@ -26,6 +26,8 @@ class Folding:
     inner_folds: int = 3
     keeps_final: bool = False
     """Train once more on all images, and keep that model."""
+    draws_curve: bool = False
+    """Train on ever fewer images too, to tell whether more would help."""
 
 
 @dataclass(frozen=True)

@@ -95,11 +95,11 @@ def _say(judged: Sequence[Judged], best: int, taken: Judged) -> str:
             f"but it trains fewer parameters."
         )
     gap = taken.gap
-    assert gap is not None and gap.value is not None
+    assert gap is not None
     return (
         f"Take {taken.compared.name}: it trains the fewest parameters ({taken.compared.trainable_parameters:,} against "
         f"{first.compared.trainable_parameters:,}), and these {images} images cannot tell it from "
-        f"{first.compared.name}, which did best ({what}; {gap.value:.3f} higher, {_bounds(gap)})."
+        f"{first.compared.name}, which did best ({what}; {gap.value or 0.0:.3f} higher, {_bounds(gap)})."
     )
 
 

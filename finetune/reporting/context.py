@@ -24,5 +24,11 @@ class ReportContext:
     image_root: Path | None = None
     small_picture: Callable[[str], NDArray[np.uint8]] | None = None
     """Pixels of an image in thumbnail size by its path below `image_root`; without it the image is decoded."""
+    folds: pd.DataFrame | None = None
+    """The rows of folds.csv, of a cross-validation."""
+    label_issues: pd.DataFrame | None = None
+    """The images by how little a network that had not seen them believes in their label."""
+    learning_curve: pd.DataFrame | None = None
+    """The rows of learning_curve.csv, the smallest share of the images first."""
     warnings: tuple[str, ...] = ()
     confidence: float = 0.95
