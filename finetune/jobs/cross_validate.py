@@ -15,20 +15,14 @@ from finetune.interrupts import StopRequest
 from finetune.jobs.augmenting import describe_pipelines
 from finetune.jobs.candidates import Candidate, list_choices, open_candidates
 from finetune.jobs.fold_fitting import Watching
-from finetune.jobs.fold_table import (
-    FittedFold,
-    join_predictions,
-    join_records,
-    rank_labels,
-    tabulate_choices,
-    tabulate_folds,
-)
+from finetune.jobs.fold_table import FittedFold, FoldTables
 from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
 from finetune.jobs.folding import FoldCut, Folding, FoldPlace
 from finetune.jobs.keeping import small_pictures
 from finetune.jobs.learning_curve import fit_smaller, tabulate_curve
 from finetune.jobs.planning import Preview, preview
 from finetune.jobs.selecting import best_of, score_inside
+from finetune.jobs.timings import write_timings
 from finetune.progress import Say, Track, silent, untracked
 from finetune.reporting import ReportContext, write_report
 from finetune.timing import Stopwatch
@@ -87,7 +81,8 @@ def cross_validate(
         recipe = candidates[0].fitter.recipe
         write_text(folder / RUN_MARK, dump_recipe(recipe))
         fitted, curve = _fit_folds(candidates, cut, folding)
-        _write_folds(folder, made, recipe, fitted, command)
+        tables = FoldTables.of(fitted, made.dataset.labels)
+        _write_folds(folder, made, recipe, tables, command)
         if curve is not None:
             write_csv(folder / "learning_curve.csv", curve)
         if folding.keeps_final:
@@ -95,11 +90,12 @@ def cross_validate(
         for candidate in candidates:
             candidate.fitter.close()
         with watch.measure("report"):
-            context = replace(_context(made, recipe, fitted, command), leakage=cut.leakage(), learning_curve=curve)
-            evaluation = write_report(folder, join_predictions(fitted), context)
-        _write_timings(folder, watch, made, recipe, fitted)
-    is_verified = bool(join_records(fitted)["verified"])
-    return CrossValidation(folder, evaluation, tabulate_folds(fitted), is_verified, tuple(notes))
+            context = replace(_context(made, recipe, tables, command), leakage=cut.leakage(), learning_curve=curve)
+            evaluation = write_report(folder, tables.predictions, context)
+        epochs = int(tables.folds["epochs"].sum())
+        images, views = len(made.dataset.table), recipe.augment.views
+        write_timings(folder, watch, images=images, views=views, epochs=epochs)
+    return CrossValidation(folder, evaluation, tables.folds, bool(tables.record["verified"]), tuple(notes))
 
 
 def _fit_folds(
@@ -128,25 +124,18 @@ def _fit_fold(candidates: Sequence[Candidate], cut: FoldCut, place: FoldPlace, f
     return FittedFold(place, dataset, chosen.fitter.fit(dataset, name), chosen.name, scores)
 
 
-def _write_folds(
-    folder: Path, made: Preview, recipe: Recipe, fitted: Sequence[FittedFold], command: Sequence[str]
-) -> None:
+def _write_folds(folder: Path, made: Preview, recipe: Recipe, tables: FoldTables, command: Sequence[str]) -> None:
     write_json(folder / "environment.json", describe_environment(made, recipe, command))
     write_json(folder / "pipeline.json", describe_pipelines(recipe, made.backbone.preprocessing))
     write_csv(folder / "dataset.csv", made.dataset.table.assign(split=""))
     write_csv(folder / "findings.csv", made.dataset.findings)
-    write_json(folder / "freeze.json", join_records(fitted))
-    write_csv(folder / "folds.csv", tabulate_folds(fitted))
-    if fitted[0].scores:
-        write_csv(folder / "choices.csv", tabulate_choices(fitted))
-    write_csv(folder / "history.csv", pd.concat([one.numbered(one.fit.history) for one in fitted]))
-    write_csv(folder / "predictions.csv", join_predictions(fitted))
-    write_csv(folder / "label_issues.csv", _label_issues(fitted, made))
-
-
-def _label_issues(fitted: Sequence[FittedFold], made: Preview) -> pd.DataFrame:
-    predictions = join_predictions(fitted)
-    return rank_labels(predictions[predictions["split"] == "test"], made.dataset.labels)
+    write_json(folder / "freeze.json", tables.record)
+    write_csv(folder / "folds.csv", tables.folds)
+    if not tables.choices.empty:
+        write_csv(folder / "choices.csv", tables.choices)
+    write_csv(folder / "history.csv", tables.history)
+    write_csv(folder / "predictions.csv", tables.predictions)
+    write_csv(folder / "label_issues.csv", tables.label_issues)
 
 
 def _write_final(folder: Path, candidates: Sequence[Candidate], cut: FoldCut, folding: Folding) -> None:
@@ -158,27 +147,17 @@ def _write_final(folder: Path, candidates: Sequence[Candidate], cut: FoldCut, fo
     save_model_folder(fit.backbone, cut.dataset.labels, folder / "model")
 
 
-def _context(
-    made: Preview, recipe: Recipe, fitted: Sequence[FittedFold], command: Sequence[str]
-) -> ReportContext:
+def _context(made: Preview, recipe: Recipe, tables: FoldTables, command: Sequence[str]) -> ReportContext:
     return ReportContext(
         labels=made.dataset.labels,
-        history=pd.concat([one.numbered(one.fit.history) for one in fitted]),
+        history=tables.history,
         findings=made.dataset.findings,
-        freeze=join_records(fitted),
+        freeze=tables.record,
         recipe_text=dump_recipe(recipe),
         environment=describe_environment(made, recipe, command),
-        folds=tabulate_folds(fitted),
-        label_issues=_label_issues(fitted, made),
+        folds=tables.folds,
+        label_issues=tables.label_issues,
         image_root=made.dataset.root,
         small_picture=small_pictures(made.dataset, made.keeping),
         confidence=recipe.evaluate.confidence,
     )
-
-
-def _write_timings(folder: Path, watch: Stopwatch, made: Preview, recipe: Recipe, fitted: Sequence[FittedFold]) -> None:
-    seconds = {name: round(value, 3) for name, value in watch.seconds().items()}
-    epochs = sum(one.fit.epochs for one in fitted)
-    counts = {"images": len(made.dataset.table), "views": recipe.augment.views, "epochs": epochs}
-    names = ("decode", "trunk", "tail", "evaluate", "report", "total")
-    write_json(folder / "timings.json", {name: seconds.get(name, 0.0) for name in names} | counts)

@@ -31,6 +31,31 @@ class FittedFold:
         return table.assign(**{FOLD: self.place.fold, REPEAT: self.place.repeat})
 
 
+@dataclass(frozen=True, eq=False)
+class FoldTables:
+    """All folds together, as the files of a cross-validation hold them."""
+
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    folds: pd.DataFrame
+    choices: pd.DataFrame
+    record: dict[str, object]
+    label_issues: pd.DataFrame
+
+    @classmethod
+    def of(cls, fitted: Sequence[FittedFold], labels: Sequence[str]) -> "FoldTables":
+        """What the folds gave."""
+        predictions = join_predictions(fitted)
+        return cls(
+            predictions=predictions,
+            history=pd.concat([one.numbered(one.fit.history) for one in fitted], ignore_index=True),
+            folds=tabulate_folds(fitted),
+            choices=tabulate_choices(fitted),
+            record=join_records(fitted),
+            label_issues=rank_labels(predictions[predictions["split"] == "test"], labels),
+        )
+
+
 def tabulate_folds(fitted: Sequence[FittedFold]) -> pd.DataFrame:
     """One row a fold: images of each part, groups held out, the recipe chosen, and measures on what was held out."""
     rows = []

@@ -52,7 +52,13 @@ def tabulate_curve(predictions: pd.DataFrame, labels: Sequence[str], confidence:
         evaluation = evaluate_predictions(own, labels, confidence=confidence)
         gain = compare_predictions(whole, own, labels, confidence=confidence).differences["balanced_accuracy"]
         numbers = {"share": share, "images": float(np.mean(own.groupby("fold")["train"].first()))}
-        rows.append({**numbers, **_with_bounds({name: evaluation.overall[name] for name in _MEASURES}), **_with_bounds({"gain": gain})})
+        rows.append(
+            {
+                **numbers,
+                **_with_bounds({name: evaluation.overall[name] for name in _MEASURES}),
+                **_with_bounds({"gain": gain}),
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -19,6 +19,7 @@ from finetune.jobs.keeping import small_pictures
 from finetune.jobs.planning import Preview, preview
 from finetune.jobs.predicting import predict_parts
 from finetune.jobs.sources import SourceMaker
+from finetune.jobs.timings import write_timings
 from finetune.jobs.training import PhaseTrainer, Trained
 from finetune.progress import Say, Track, silent, untracked
 from finetune.reporting import ReportContext, write_report
@@ -83,7 +84,9 @@ def run(
         _write_run(folder, made, recipe, trained, predictions, record, command)
         with watch.measure("report"):
             evaluation = write_report(folder, predictions, _context(made, recipe, trained, record, command))
-        _write_timings(folder, watch, made, recipe, trained)
+        epochs = trained.epochs
+        images, views = len(made.dataset.table), recipe.augment.views
+        write_timings(folder, watch, images=images, views=views, epochs=epochs)
     return RunResult(folder, evaluation, bool(record["verified"]), tuple(notes))
 
 
@@ -121,10 +124,3 @@ def _context(
         small_picture=small_pictures(made.dataset, made.keeping),
         confidence=recipe.evaluate.confidence,
     )
-
-
-def _write_timings(folder: Path, watch: Stopwatch, made: Preview, recipe: Recipe, trained: Trained) -> None:
-    seconds = {name: round(value, 3) for name, value in watch.seconds().items()}
-    counts = {"images": len(made.dataset.table), "views": recipe.augment.views, "epochs": trained.epochs}
-    names = ("decode", "trunk", "tail", "evaluate", "report", "total")
-    write_json(folder / "timings.json", {name: seconds.get(name, 0.0) for name in names} | counts)

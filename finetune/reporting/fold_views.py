@@ -52,7 +52,9 @@ def curve_sentence(curve: pd.DataFrame) -> str:
         return f"These images cannot tell: {told}."
     interval = f"difference {gain:+.3f}, interval {low:+.3f} to {high:+.3f}"
     if low > 0:
-        return f"Yes, most likely: {told} ({interval}). The curve still rises; as many images again should help further."
+        return (
+            f"Yes, most likely: {told} ({interval}). The curve still rises; as many images again should help further."
+        )
     if high < _NO_GAIN:
         return f"Hardly: {told} ({interval}), so the second half of the images brought less than a point."
     return f"These images cannot tell: {told} ({interval})."
