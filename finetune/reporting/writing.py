@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from data_tools.private import make_private_folder
 from finetune.evaluation import Evaluation, evaluate_predictions, labels_of, normalise_predictions
 from finetune.evaluation.evaluating import read_split, select_split
 from finetune.files import write_bytes, write_csv, write_json, write_text
@@ -29,7 +30,7 @@ def write_report(folder: Path, predictions: pd.DataFrame, context: ReportContext
     part = read_split(table, labels, REPORTED_SPLIT, context.confidence)
     figures = draw_figures(evaluation, part, context.history)
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     _write_figures(folder / "figures", figures)
     write_text(folder / "report.txt", report_text(rows, labels))
     write_csv(folder / "report.csv", report_table(evaluation))
@@ -40,7 +41,7 @@ def write_report(folder: Path, predictions: pd.DataFrame, context: ReportContext
 
 def _write_figures(folder: Path, figures: dict[str, bytes]) -> None:
     """Write the figures; one of an earlier report that no longer applies is removed."""
-    folder.mkdir(exist_ok=True)
+    make_private_folder(folder)
     for name in FIGURE_NAMES:
         path = folder / f"{name}.png"
         if name in figures:
