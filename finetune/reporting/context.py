@@ -17,6 +17,8 @@ class ReportContext:
     labels: tuple[str, ...] | None = None
     history: pd.DataFrame | None = None
     findings: pd.DataFrame | None = None
+    dataset: pd.DataFrame | None = None
+    """The table of dataset.csv."""
     freeze: Mapping[str, Any] | None = None
     recipe_text: str | None = None
     environment: Mapping[str, Any] | None = None
@@ -24,5 +26,10 @@ class ReportContext:
     image_root: Path | None = None
     small_picture: Callable[[str], NDArray[np.uint8]] | None = None
     """Pixels of an image in thumbnail size by its path below `image_root`; without it the image is decoded."""
+    explain: Callable[[str, str], NDArray[np.uint8] | None] | None = None
+    """RGB pixels in thumbnail size, by path and class, with a heat map of the class over them; None where it has none.
+    """
+    is_shared: bool = False
+    """Whether the report is made to be passed on: names of images and groups are code names, no picture is shown."""
     warnings: tuple[str, ...] = ()
     confidence: float = 0.95

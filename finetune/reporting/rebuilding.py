@@ -42,7 +42,7 @@ def read_context(run: Path) -> ReportContext:
     labels = (report or {}).get("labels")
     return ReportContext(
         labels=tuple(str(label) for label in labels) if labels else None,
-        history=_read_table(run / "history.csv"),
+        history=_read_history(run / "history.csv"),
         findings=_read_table(run / "findings.csv"),
         freeze=_read_json(run / "freeze.json"),
         recipe_text=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
@@ -82,6 +82,15 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no JSON object; the run is damaged. Remove the file to go on.")
     return content
+
+
+def _read_history(path: Path) -> pd.DataFrame | None:
+    history = _read_table(path)
+    return (
+        history
+        if history is None or "epoch" not in history
+        else history.assign(epoch=pd.to_numeric(history["epoch"], errors="coerce"))
+    )
 
 
 def _read_table(path: Path) -> pd.DataFrame | None:
