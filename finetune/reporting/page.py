@@ -30,6 +30,7 @@ def render_page(
     """The page: no request; its one style and one script are named by their hashes in the content-security policy."""
     environment, style = open_templates()
     environment.filters |= {"number": views.format_number, "percent": percent, "bar": views.Bar.of}
+    environment.filters["unbroken"] = lambda sentence: sentence.replace(" %", "\N{NO-BREAK SPACE}%")
     return environment.get_template("page.html.j2").render(
         **style,
         **_with_hash("script", "script.js"),

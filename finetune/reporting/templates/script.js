@@ -91,6 +91,7 @@ function showImages(dialog, cell) {
     line.append(make("small", score(value)));
     return line;
   }));
+  dialog.querySelector(".paths").start = pictured.length + 1;
   dialog.showModal();
   dialog.scrollTop = 0;
 }
