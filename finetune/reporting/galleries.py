@@ -1,5 +1,6 @@
 """The pictures of a page: the worst mistakes, the most uncertain images, and the images behind the confusion matrix."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,31 +45,38 @@ def _pictured(answers: pd.DataFrame, context: ReportContext) -> list[dict[str, A
     ]
 
 
-def images_behind(cells: list[Cell], answers: pd.DataFrame, context: ReportContext) -> list[dict[str, Any]]:
-    """For each pair (label, answer) its images: how many, and of as many as the page can bear path, scores, picture.
+def images_behind(cells: Sequence[Cell], answers: pd.DataFrame, context: ReportContext) -> list[dict[str, Any]]:
+    """For each pair (label, answer) its images: how many, and of as many as the page can bear path, score, picture.
 
-    Mistakes come before right answers, and take what room there is; the surest mistakes and the least sure right
-    answers of a cell come first.
+    The surest mistakes and the least sure right answers of a cell come first; cells of mistakes take what room there
+    is before those of right answers.
     """
-    by_cell = dict(iter(answers.groupby([LABEL, PREDICTED], sort=False)))
-    listed, pictured = LISTED_IN_ALL, PICTURED_IN_ALL
+    grouped = dict(iter(answers.groupby([LABEL, PREDICTED], sort=False)))
+    filled = sorted((cell for cell in cells if cell in grouped), key=lambda cell: cell[0] == cell[1])
+    counts = [len(grouped[cell]) for cell in filled]
+    listed = _share_out(counts, LISTED_IN_CELL, LISTED_IN_ALL)
+    pictured = _share_out(counts, PICTURED_IN_CELL, PICTURED_IN_ALL)
     behind = []
-    for cell in sorted(cells, key=lambda cell: cell[0] == cell[1]):
-        if cell not in by_cell:
-            continue
-        is_right = cell[0] == cell[1]
-        order = by_cell[cell][SCORE].fillna(0) * (1 if is_right else -1)
-        rows = by_cell[cell].assign(_order=order).sort_values(["_order", PATH], kind="stable")
-        shown = rows.head(min(LISTED_IN_CELL, listed))
-        listed -= len(shown)
-        images = []
-        for place, row in enumerate(shown.to_dict("records")):
-            may_show = place < PICTURED_IN_CELL and pictured > 0
-            picture = thumbnail_uri(context, row[PATH], CELL_PICTURE_SIDE) if may_show else None
-            pictured -= picture is not None
-            images.append([row[PATH], _known(row[SCORE]), picture or ""])
-        behind.append({"label": cell[0], "answer": cell[1], "count": len(rows), "images": images})
+    for cell, count, most_listed, most_pictured in zip(filled, counts, listed, pictured, strict=True):
+        order = grouped[cell][SCORE].fillna(0) * (1 if cell[0] == cell[1] else -1)
+        rows = grouped[cell].assign(_order=order).sort_values(["_order", PATH], kind="stable").head(most_listed)
+        images = [
+            [path, _known(score), (thumbnail_uri(context, path, CELL_PICTURE_SIDE) if place < most_pictured else None)]
+            for place, (path, score) in enumerate(zip(rows[PATH], rows[SCORE], strict=True))
+        ]
+        behind.append({"label": cell[0], "answer": cell[1], "count": count, "images": images})
     return behind
+
+
+def _share_out(counts: Sequence[int], most: int, in_all: int) -> list[int]:
+    """How many of each of `counts` are taken: up to the same number, at most `most`, of all, `in_all` together."""
+    while most > 1 and sum(min(count, most) for count in counts) > in_all:
+        most -= 1
+    taken, left = [], in_all
+    for count in counts:
+        taken.append(min(count, most, left))
+        left -= taken[-1]
+    return taken
 
 
 def _known(value: Any) -> Any:

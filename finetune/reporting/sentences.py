@@ -42,7 +42,8 @@ def answer_sentence(evaluation: Evaluation, k: int, confidence: float) -> str:
     right = int(evaluation.confusion_matrix[k, k])
     metric = evaluation.per_class[label]["precision"]
     interval = f"{percent(confidence)} % interval {percent(metric.low or 0.0)} to {percent(metric.high or 0.0)} %"
-    return f"When it answers {label}, it is right {right} {'time' if right == 1 else 'times'} of {calls} ({percent(right / calls)} %, {interval})."
+    times = f"{right} time{'' if right == 1 else 's'} of {calls}"
+    return f"When it answers {label}, it is right {times} ({percent(right / calls)} %, {interval})."
 
 
 def _missed_interval(recall: Metric, confidence: float) -> str:

@@ -76,8 +76,9 @@ function showImages(dialog, cell) {
   const kind = label === answer ? `of ${label}, answered rightly` : `of ${label}, answered ${answer}`;
   dialog.querySelector("h2").textContent = `${count.toLocaleString("en")} ${noun} ${kind}`;
   const order = label === answer ? "The least sure answers come first." : "The surest answers come first.";
+  const named = pictured.length && pictured.length < images.length ? ` ${pictured.length} are shown, the others named.` : "";
   const hidden = images.length < count ? ` Listed: ${images.length} of ${count}; predictions.csv holds them all.` : "";
-  dialog.querySelector(".hint").textContent = (count > 1 ? order : "") + hidden;
+  dialog.querySelector(".hint").textContent = (count > 1 ? order : "") + named + hidden;
   const score = (value) => (value === null ? "" : `score ${value.toFixed(3)}`);
   dialog.querySelector(".gallery").replaceChildren(...pictured.map(([path, value, picture]) => {
     const figure = make("figure", ""), frame = make("div", "", { class: "frame" }), caption = make("figcaption", "");
