@@ -127,6 +127,7 @@ def _context(
         labels=made.dataset.labels,
         history=trained.history,
         findings=made.dataset.findings,
+        dataset=made.dataset.table,
         freeze=record,
         recipe_text=dump_recipe(recipe),
         environment=describe_environment(made, recipe, command),

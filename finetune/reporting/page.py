@@ -1,13 +1,9 @@
 """Renders the report as one offline page."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from finetune.evaluation import Evaluation
 from finetune.evaluation.result import PER_CLASS_METRICS
@@ -15,9 +11,8 @@ from finetune.reporting import galleries, views
 from finetune.reporting.answers import list_answers
 from finetune.reporting.context import ReportContext
 from finetune.reporting.sentences import percent
+from finetune.reporting.templating import inline, open_templates
 from finetune.reporting.thumbnails import data_uri
-
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_page(
@@ -33,7 +28,7 @@ def render_page(
     environment.filters["unbroken"] = lambda sentence: sentence.replace(" %", "\N{NO-BREAK SPACE}%")
     return environment.get_template("page.html.j2").render(
         **style,
-        **_with_hash("script", "script.js"),
+        **inline("script", "script.js"),
         evaluation=evaluation,
         confidence=percent(context.confidence),
         warnings=warnings,
@@ -42,26 +37,6 @@ def render_page(
         words=views.METRIC_WORDS,
         **_parts(evaluation, rows, context),
     )
-
-
-def open_templates() -> tuple[Environment, dict[str, str]]:
-    """The templates, everything escaped, and what each needs for its styles: `style`, and its `style_hash`."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES, encoding="utf-8"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["whole"] = lambda number: f"{number:,}"
-    return environment, _with_hash("style", "style.html.j2")
-
-
-def _with_hash(name: str, file: str) -> dict[str, str]:
-    """The text of a file, and its hash as a content-security policy names it."""
-    text = (_TEMPLATES / file).read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-    return {name: text, f"{name}_hash": f"sha256-{digest}"}
 
 
 def _parts(evaluation: Evaluation, rows: pd.DataFrame, context: ReportContext) -> dict[str, Any]:

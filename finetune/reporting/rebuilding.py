@@ -44,6 +44,7 @@ def read_context(run: Path) -> ReportContext:
         labels=tuple(str(label) for label in labels) if labels else None,
         history=_read_history(run / "history.csv"),
         findings=_read_table(run / "findings.csv"),
+        dataset=_read_table(run / "dataset.csv"),
         freeze=_read_json(run / "freeze.json"),
         recipe_text=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
         environment=environment,

@@ -10,6 +10,7 @@ from finetune.evaluation.evaluating import read_split, select_split
 from finetune.files import write_bytes, write_csv, write_json, write_text
 from finetune.reporting.context import ReportContext
 from finetune.reporting.figures import FIGURE_NAMES, draw_figures
+from finetune.reporting.markdown import model_card, report_markdown
 from finetune.reporting.page import render_page
 from finetune.reporting.tables import report_json, report_table, report_text
 
@@ -17,9 +18,10 @@ REPORTED_SPLIT = "test"
 
 
 def write_report(folder: Path, predictions: pd.DataFrame, context: ReportContext | None = None) -> Evaluation:
-    """Write report.txt, report.csv, report.json, report.html and figures/ of the test split into `folder`.
+    """Write report.txt, .csv, .json, .md and .html, and figures/, of the test split into `folder`.
 
-    The files depend on the arguments alone: the same table and context give the same bytes.
+    A model that lies in `folder` gets its card. The files depend on the arguments alone: the same table and context
+    give the same bytes.
     """
     context = context or ReportContext()
     table = normalise_predictions(predictions)
@@ -35,7 +37,10 @@ def write_report(folder: Path, predictions: pd.DataFrame, context: ReportContext
     write_text(folder / "report.txt", report_text(rows, labels))
     write_csv(folder / "report.csv", report_table(evaluation))
     write_json(folder / "report.json", report_json(evaluation, warnings, context.leakage, context.freeze))
+    write_text(folder / "report.md", report_markdown(evaluation, warnings, context))
     write_text(folder / "report.html", render_page(evaluation, rows, context, warnings, figures))
+    if (folder / "model" / "config.json").is_file():
+        write_text(folder / "model" / "README.md", model_card(evaluation, warnings, context, folder / "model"))
     return evaluation
 
 

@@ -20,7 +20,7 @@ from finetune.files import write_csv, write_json
 from finetune.reporting import ReportContext, rebuild_report, write_report
 from finetune.reporting.sentences import class_sentence, percent
 
-FILES = {"report.txt", "report.csv", "report.json", "report.html"}
+FILES = {"report.txt", "report.csv", "report.json", "report.md", "report.html"}
 METRIC_KEYS = {"value", "low", "high", "method", "n_eff"}
 NAMES = ("ants", "bees", "<script>alert(1)</script>", "{{7*7}}", "=1+1", "$x$", "_dark", "蟻")
 
@@ -188,7 +188,7 @@ def all_bytes(folder: Path) -> dict[str, bytes]:
 def test_the_same_table_gives_the_same_bytes(report: Path, tmp_path: Path) -> None:
     write_report(tmp_path, make_table(), full_context(None))
     assert all_bytes(tmp_path) == all_bytes(report)
-    assert len(all_bytes(tmp_path)) == 9
+    assert len(all_bytes(tmp_path)) == 10
 
 
 def test_rebuilding_a_run_gives_the_same_bytes(tmp_path: Path) -> None:
