@@ -11,13 +11,21 @@ from finetune.cli.process import importing
 @click.command("report")
 @click.argument("source", type=click.Path(path_type=Path), metavar="RUN|predictions.csv")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; default: the run, or `report` beside the table.")
-def command(source: Path, out: Path | None) -> None:
-    """Rebuild the report of RUN, or of any predictions table in our format."""
+@click.option("--share", "is_shared", is_flag=True, help="A report to pass on, in `share`: no pictures, code names.")
+@click.option("--with-table", is_flag=True, help="With --share: the scores too, as predictions.csv.")
+def command(source: Path, out: Path | None, is_shared: bool, with_table: bool) -> None:
+    """Rebuild the report of RUN, or of any predictions table in our format.
+
+    A shared report holds no pictures and no paths; images and groups stand under code names that nobody can compute
+    back. Names of classes stay as they are.
+    """
+    if with_table and not is_shared:
+        raise click.UsageError("--with-table goes with --share.")
     with importing():
         from finetune.cli import display
-        from finetune.reporting import rebuild_report
+        from finetune.reporting import rebuild_report, share_report
 
-    folder, evaluation = rebuild_report(source, out)
+    folder, evaluation = share_report(source, out, with_table=with_table) if is_shared else rebuild_report(source, out)
     console = Console(soft_wrap=True)
     display.show_evaluation(console, evaluation)
     display.show_paths(console, folder)

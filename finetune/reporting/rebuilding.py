@@ -21,16 +21,24 @@ def rebuild_report(source: Path, out: Path | None = None) -> tuple[Path, Evaluat
     Without `out`, a run's report is rewritten in place, with the same bytes in report.txt,
     report.csv and report.json; a table's goes into a folder `report` beside it.
     """
+    table, home, context = find_report_source(source)
+    folder = out or home
+    return folder, write_report(folder, read_predictions(table), context)
+
+
+def find_report_source(source: Path) -> tuple[Path, Path, ReportContext]:
+    """The predictions table of a run folder, or `source` itself; where its report belongs; what is known beside it.
+
+    Raises InputError where there is no table.
+    """
     if source.is_dir():
         table = source / "predictions.csv"
         if not table.is_file():
             raise InputError(f"{source} holds no predictions.csv; give a run folder or a predictions table.")
-        folder, context = out or source, read_context(source)
-    elif source.is_file():
-        table, folder, context = source, out or source.parent / "report", ReportContext()
-    else:
-        raise InputError(f"{source} does not exist; give a run folder or a predictions table.")
-    return folder, write_report(folder, read_predictions(table), context)
+        return table, source, read_context(source)
+    if source.is_file():
+        return source, source.parent / "report", ReportContext()
+    raise InputError(f"{source} does not exist; give a run folder or a predictions table.")
 
 
 def read_context(run: Path) -> ReportContext:

@@ -134,7 +134,10 @@ def largest_confusions(evaluation: Evaluation) -> list[tuple[str, str, int, floa
 
 
 def findings(table: pd.DataFrame | None, context: ReportContext) -> dict[str, Any] | None:
-    """How often each check spoke, the gravest rows, and pairs of pictures; None where no audit is known."""
+    """How often each check spoke, the gravest rows, and pairs of pictures; None where no audit is known.
+
+    A shared page tells how often, and no more.
+    """
     if table is None:
         return None
     grave = {"error": 0, "warning": 1, "note": 2}
@@ -144,7 +147,9 @@ def findings(table: pd.DataFrame | None, context: ReportContext) -> dict[str, An
     return {
         "total": len(table),
         "counts": [(str(key[1]), str(key[2]), int(number)) for key, number in counts.items()],  # type: ignore[index]
-        "rows": ordered.drop(columns="_rank").head(FINDINGS_SHOWN).astype(str).to_dict("records"),
+        "rows": []
+        if context.is_shared
+        else ordered.drop(columns="_rank").head(FINDINGS_SHOWN).astype(str).to_dict("records"),
         "hidden": max(0, len(table) - FINDINGS_SHOWN),
         "pairs": _pictured_pairs(ordered, context),
     }
