@@ -32,7 +32,17 @@ FILES = {
         "history.csv",
         "predictions.csv",
     ),
-    *("report.txt", "report.csv", "report.json", "report.md", "report.html", "timings.json", "figures", "model", "checkpoints"),
+    *(
+        "report.txt",
+        "report.csv",
+        "report.json",
+        "report.md",
+        "report.html",
+        "timings.json",
+        "figures",
+        "model",
+        "checkpoints",
+    ),
 }
 
 
