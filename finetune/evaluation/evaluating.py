@@ -10,6 +10,7 @@ from finetune.evaluation import counts as counting
 from finetune.evaluation import probabilities, ranking
 from finetune.evaluation.cautions import find_cautions
 from finetune.evaluation.counts import Counts
+from finetune.evaluation.grades import quadratic_kappa
 from finetune.evaluation.intervals import (
     clopper_pearson,
     effective_size,
@@ -31,10 +32,16 @@ _NO_PROBABILITIES = "the scores are no probabilities: they do not lie in 0 to 1 
 
 
 def evaluate_predictions(
-    predictions: pd.DataFrame, labels: Sequence[str], *, split: str = "test", confidence: float = 0.95
+    predictions: pd.DataFrame,
+    labels: Sequence[str],
+    *,
+    split: str = "test",
+    confidence: float = 0.95,
+    order: Sequence[str] | None = None,
 ) -> Evaluation:
     """Evaluate the rows of one split; an image without a group is its own.
 
+    With `order`, the classes from the least grade to the most, the overall numbers hold a quadratic-weighted kappa.
     Raises InputError where the split is empty or a row names a class outside `labels`.
     """
     part = read_split(predictions, tuple(labels), split, confidence)
@@ -43,6 +50,8 @@ def evaluate_predictions(
     per_class, areas = _evaluate_classes(part, counts)
     recalls = [metrics["recall"] for metrics in per_class.values()]
     overall = _evaluate_overall(part, counts, without, areas, recalls)
+    if order is not None:
+        overall["quadratic_kappa"] = _evaluate_grades(part, order)
     return Evaluation(
         task="multiclass",
         split=split,
@@ -101,7 +110,16 @@ def _evaluate_overall(
     }
 
 
+def _evaluate_grades(part: Split, order: Sequence[str]) -> Metric:
+    places = np.array([order.index(label) for label in part.labels], dtype=np.int64)
+    kappa, without = quadratic_kappa(part.outcomes, places)
+    size = even_size(part.groups_per_class[part.groups_per_class > 0])
+    reason = "truth and answers are all one grade"
+    return stretch(jackknifed(part, (kappa + 1) / 2, (without + 1) / 2, size, reason))
+
+
 def evaluate_probabilities(part: Split) -> dict[str, Metric]:
+    """Log loss, Brier score and calibration error of the scores of a part."""
     scores, outcomes = part.scores, part.outcomes
     if scores is None or not probabilities.are_probabilities(scores):
         reason = _NO_SCORES if scores is None else _NO_PROBABILITIES

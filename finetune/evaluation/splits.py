@@ -19,6 +19,7 @@ from finetune.evaluation.predictions import (
 )
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,17 @@ def read_split(predictions: pd.DataFrame, labels: tuple[str, ...], split: str, c
     if missing and len(missing) < len(columns):
         raise InputError(f"the predictions table lacks the column {missing[0]!r}.")
     scores = None if missing else rows[columns].to_numpy(dtype=np.float64)
-    pairs = np.unique(np.stack([group, truth]), axis=1)
-    groups_per_class = np.bincount(pairs[1], minlength=len(labels)).astype(np.float64)
-    is_pure = np.bincount(pairs[0], minlength=groups)[pairs[0]] == 1
-    groups_of_rest = groups - np.bincount(pairs[1][is_pure], minlength=len(labels)).astype(np.float64)
     outcomes = Outcomes(truth, predicted, group.astype(np.int64), len(labels), groups)
-    return Split(outcomes, scores, groups_per_class, groups_of_rest, labels, confidence)
+    return Split(outcomes, scores, *_count_groups(outcomes), labels, confidence)
+
+
+def take_rows(part: Split, is_taken: Bools) -> Split:
+    """Some images of a part, (images,), as a part of their own."""
+    held = part.outcomes
+    names, group = np.unique(held.group[is_taken], return_inverse=True)
+    outcomes = Outcomes(held.truth[is_taken], held.predicted[is_taken], group, held.classes, len(names))
+    scores = None if part.scores is None else part.scores[is_taken]
+    return Split(outcomes, scores, *_count_groups(outcomes), part.labels, part.confidence)
 
 
 def find_split(predictions: pd.DataFrame, labels: tuple[str, ...], split: str, confidence: float) -> Split | None:
@@ -74,6 +80,15 @@ def find_split(predictions: pd.DataFrame, labels: tuple[str, ...], split: str, c
     if SPLIT not in predictions.columns or not (predictions[SPLIT] == split).any():
         return None
     return read_split(predictions, labels, split, confidence)
+
+
+def _count_groups(outcomes: Outcomes) -> tuple[Floats, Floats]:
+    """Groups with an image of each class, and groups with one of another class: (classes,)."""
+    pairs = np.unique(np.stack([outcomes.group, outcomes.truth]), axis=1)
+    of_class = np.bincount(pairs[1], minlength=outcomes.classes).astype(np.float64)
+    is_pure = np.bincount(pairs[0], minlength=outcomes.groups)[pairs[0]] == 1
+    of_class_alone = np.bincount(pairs[1][is_pure], minlength=outcomes.classes).astype(np.float64)
+    return of_class, outcomes.groups - of_class_alone
 
 
 def _to_targets(rows: pd.DataFrame, column: str, labels: tuple[str, ...]) -> NDArray[np.int64]:

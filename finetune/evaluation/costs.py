@@ -1,0 +1,107 @@
+"""What answers cost: the plain ones, and those that a cost matrix and the scores make cheapest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finetune.evaluation.counts import divide
+from finetune.evaluation.evaluating import jackknifed
+from finetune.evaluation.prevalence import weighted_by_shares
+from finetune.evaluation.result import Metric, undefined
+from finetune.evaluation.splits import Split, take_rows
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Mean cost an image of two ways to answer, and what the cheaper way answers.
+
+    `cheapest` is None, with a reason, where the predictions hold no probabilities. `confusion_matrix` is that of the
+    cheapest answers, as in `Evaluation`.
+    """
+
+    matrix: Floats
+    """(true class, answer)"""
+    plain: Metric
+    cheapest: Metric | None
+    changed: int
+    """Images that get another answer."""
+    confusion_matrix: Ints | None
+    reason: str | None = None
+
+
+def cost_matrix(cost: Mapping[str, Mapping[str, float]], labels: Sequence[str]) -> Floats:
+    """Costs by true class (row) and answer (column): 0 on the diagonal and 1 off it unless named."""
+    matrix = 1.0 - np.eye(len(labels))
+    for row, label in enumerate(labels):
+        for column, answer in enumerate(labels):
+            matrix[row, column] = cost.get(label, {}).get(answer, matrix[row, column])
+    return matrix
+
+
+def cheapest_answers(scores: Floats, matrix: Floats) -> Ints:
+    """The answer of least expected cost for each row of probabilities (images, classes); the first of equals."""
+    return np.asarray((scores @ matrix).argmin(axis=1), dtype=np.int64)
+
+
+def evaluate_costs(
+    part: Split, scores: Floats | None, matrix: Floats, shares: Floats | None, reason: str | None
+) -> Costs:
+    """The cost of the plain answers and of those that `scores` make cheapest; `reason` says why these cannot be had.
+
+    With the stated class `shares`, images of a class weigh as much as its share says.
+    """
+    plain = _mean_cost(part, part.outcomes.predicted, matrix, shares)
+    if scores is None or reason is not None:
+        return Costs(matrix, plain, None, 0, None, reason or "the predictions hold no scores")
+    answers = cheapest_answers(scores, matrix)
+    classes = part.outcomes.classes
+    confusion = np.bincount(part.outcomes.truth * classes + answers, minlength=classes**2).reshape(classes, classes)
+    changed = int((answers != part.outcomes.predicted).sum())
+    return Costs(matrix, plain, _mean_cost(part, answers, matrix, shares), changed, confusion)
+
+
+def _mean_cost(part: Split, answers: Ints, matrix: Floats, shares: Floats | None) -> Metric:
+    """Mean cost an image: over all images, or over each class and then by the stated shares."""
+    truth, most = part.outcomes.truth, float(matrix.max())
+    if most <= 0:
+        return undefined("every answer is stated to cost nothing")
+    spent = matrix[truth, answers] / most
+    if shares is None:
+        return _scaled(_mean_spent(part, spent)[0], most)
+    by_class, without = list[Metric](), np.zeros((part.outcomes.groups, len(shares)))
+    for k in np.flatnonzero(shares > 0):
+        is_class = truth == k
+        metric, left = _mean_spent(take_rows(part, is_class), spent[is_class])
+        by_class.append(metric)
+        without[:, k] = metric.value if metric.value is not None else np.nan
+        without[np.unique(part.outcomes.group[is_class]), k] = left
+    stated = shares[shares > 0]
+    return _scaled(weighted_by_shares(part, by_class, stated, (without[:, shares > 0] * stated).sum(axis=1)), most)
+
+
+def _mean_spent(part: Split, spent: Floats) -> tuple[Metric, Floats]:
+    """Mean of costs that are given as shares of the highest one, and the mean without each group.
+
+    The jackknife variance over groups is turned into an effective size, and that into a Clopper-Pearson interval: a
+    cost between 0 and the highest varies at most as much as a yes or no with the same mean. A bootstrap-t is of no use
+    here: most answers cost nothing, and a resample without a wrong one has no t.
+    """
+    if not len(spent):
+        return undefined("no image to judge a class by that is stated to occur"), np.full(0, np.nan)
+    group, groups = part.outcomes.group, part.outcomes.groups
+    images = np.bincount(group, minlength=groups).astype(np.float64)
+    costs = np.bincount(group, weights=spent, minlength=groups)
+    without = divide(costs.sum() - costs, images.sum() - images)
+    independent = float(images.sum() ** 2 / (images**2).sum())
+    return jackknifed(part, float(costs.sum() / images.sum()), without, independent, ""), without
+
+
+def _scaled(metric: Metric, most: float) -> Metric:
+    if metric.value is None or metric.low is None or metric.high is None:
+        return metric
+    return Metric(most * metric.value, most * metric.low, most * metric.high, metric.method, metric.n_eff)
