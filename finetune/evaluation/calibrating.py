@@ -17,7 +17,7 @@ from finetune.evaluation.probabilities import (
     log_losses,
 )
 from finetune.evaluation.result import Metric
-from finetune.evaluation.splits import Split, find_split
+from finetune.evaluation.split import Split, find_split
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -15,7 +15,7 @@ from finetune.evaluation.intervals import jackknife_variance
 from finetune.evaluation.predictions import GROUP, LABEL, PATH
 from finetune.evaluation.replicates import Replicates, overall_replicates
 from finetune.evaluation.result import Metric, undefined
-from finetune.evaluation.splits import Split, read_split, select_split
+from finetune.evaluation.split import Split, read_split, select_split
 
 Ints = NDArray[np.int64]
 

@@ -10,7 +10,7 @@ from finetune.evaluation.counts import divide
 from finetune.evaluation.evaluating import jackknifed
 from finetune.evaluation.prevalence import weighted_by_shares
 from finetune.evaluation.result import Metric, undefined
-from finetune.evaluation.splits import Split, take_rows
+from finetune.evaluation.split import Split
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -76,7 +76,7 @@ def _mean_cost(part: Split, answers: Ints, matrix: Floats, shares: Floats | None
     by_class, without = list[Metric](), np.zeros((part.outcomes.groups, len(shares)))
     for k in np.flatnonzero(shares > 0):
         is_class = truth == k
-        metric, left = _mean_spent(take_rows(part, is_class), spent[is_class])
+        metric, left = _mean_spent(part.take(is_class), spent[is_class])
         by_class.append(metric)
         without[:, k] = metric.value if metric.value is not None else np.nan
         without[np.unique(part.outcomes.group[is_class]), k] = left

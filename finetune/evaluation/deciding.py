@@ -16,7 +16,7 @@ from finetune.evaluation.patients import ByGroup, evaluate_by_group
 from finetune.evaluation.predictions import normalise_predictions
 from finetune.evaluation.prevalence import Prevalence, TrainedFor, evaluate_prevalence, reweight
 from finetune.evaluation.probabilities import are_probabilities
-from finetune.evaluation.splits import Split, find_split, read_split
+from finetune.evaluation.split import Split, find_split, read_split
 from finetune.evaluation.subgroups import Subgroup, evaluate_subgroups, subgroup_warnings
 from recipes import EvaluateSettings
 

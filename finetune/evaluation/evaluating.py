@@ -20,7 +20,7 @@ from finetune.evaluation.intervals import (
     share_interval,
 )
 from finetune.evaluation.result import Evaluation, Metric, undefined
-from finetune.evaluation.splits import Split, read_split
+from finetune.evaluation.split import Split, read_split
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -44,7 +44,11 @@ def evaluate_predictions(
     With `order`, the classes from the least grade to the most, the overall numbers hold a quadratic-weighted kappa.
     Raises InputError where the split is empty or a row names a class outside `labels`.
     """
-    part = read_split(predictions, tuple(labels), split, confidence)
+    return evaluate_split(read_split(predictions, tuple(labels), split, confidence), split, order)
+
+
+def evaluate_split(part: Split, split: str = "test", order: Sequence[str] | None = None) -> Evaluation:
+    """Evaluate one split that is at hand as arrays; `split` is its name."""
     counts = counting.count(part.outcomes)
     without = counting.count_without_each_group(part.outcomes)
     per_class, areas = _evaluate_classes(part, counts)

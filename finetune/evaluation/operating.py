@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from finetune.evaluation.evaluating import proportion
 from finetune.evaluation.prevalence import predictive_values
 from finetune.evaluation.result import Metric
-from finetune.evaluation.splits import Split
+from finetune.evaluation.split import Split
 from recipes import EvaluateSettings
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from finetune.evaluation.evaluating import evaluate_predictions
 from finetune.evaluation.predictions import GROUP, LABEL, PATH, PREDICTED, SPLIT, score_column
 from finetune.evaluation.result import Evaluation
-from finetune.evaluation.splits import Split, select_split
+from finetune.evaluation.split import Split, select_split
 
 Floats = NDArray[np.float64]
 GroupScore = Literal["mean", "max", "vote"]

@@ -10,7 +10,7 @@ from finetune.evaluation import mover
 from finetune.evaluation.counts import divide
 from finetune.evaluation.evaluating import even_size, jackknifed, proportion
 from finetune.evaluation.result import Metric, undefined
-from finetune.evaluation.splits import Split
+from finetune.evaluation.split import Split
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

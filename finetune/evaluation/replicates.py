@@ -10,7 +10,7 @@ from finetune.evaluation import counts as counting
 from finetune.evaluation import probabilities, ranking
 from finetune.evaluation.counts import divide
 from finetune.evaluation.grades import quadratic_kappa
-from finetune.evaluation.splits import Split
+from finetune.evaluation.split import Split
 
 Floats = NDArray[np.float64]
 _NO_SCORES = "the predictions hold no scores"

@@ -9,7 +9,7 @@ from finetune.errors import InputError
 from finetune.evaluation.evaluating import evaluate_predictions
 from finetune.evaluation.predictions import PATH, PREDICTED, SCORE_PREFIX, SPLIT, calibrated_column
 from finetune.evaluation.result import Metric
-from finetune.evaluation.splits import select_split
+from finetune.evaluation.split import select_split
 from recipes.nearest import nearest
 
 FEW_IMAGES = 10

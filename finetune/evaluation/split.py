@@ -1,4 +1,4 @@
-"""One split of a predictions table as arrays: classes and groups as indices, scores as a matrix."""
+"""One split of a predictions table, as arrays."""
 
 from dataclasses import dataclass
 
@@ -33,10 +33,28 @@ class Split:
     labels: tuple[str, ...]
     confidence: float
 
+    @classmethod
+    def of(cls, outcomes: Outcomes, scores: Floats | None, labels: tuple[str, ...], confidence: float) -> "Split":
+        """The split of these outcomes, its groups counted."""
+        pairs = np.unique(outcomes.group * outcomes.classes + outcomes.truth)
+        group, truth = np.divmod(pairs, outcomes.classes)
+        per_class = np.bincount(truth, minlength=outcomes.classes).astype(np.float64)
+        is_pure = np.bincount(group, minlength=outcomes.groups)[group] == 1
+        of_rest = outcomes.groups - np.bincount(truth[is_pure], minlength=outcomes.classes).astype(np.float64)
+        return cls(outcomes, scores, per_class, of_rest, labels, confidence)
+
     @property
     def is_pure(self) -> bool:
         """Whether no group has images of several classes, so that what is told of two classes is independent."""
         return bool(self.groups_per_class.sum() == self.outcomes.groups)
+
+    def take(self, is_taken: Bools) -> "Split":
+        """Some of the images, (images,), as a split of their own."""
+        held = self.outcomes
+        names, group = np.unique(held.group[is_taken], return_inverse=True)
+        outcomes = Outcomes(held.truth[is_taken], held.predicted[is_taken], group, held.classes, len(names))
+        scores = None if self.scores is None else self.scores[is_taken]
+        return Split.of(outcomes, scores, self.labels, self.confidence)
 
 
 def select_split(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -62,17 +80,7 @@ def read_split(predictions: pd.DataFrame, labels: tuple[str, ...], split: str, c
     if missing and len(missing) < len(columns):
         raise InputError(f"the predictions table lacks the column {missing[0]!r}.")
     scores = None if missing else rows[columns].to_numpy(dtype=np.float64)
-    outcomes = Outcomes(truth, predicted, group.astype(np.int64), len(labels), groups)
-    return Split(outcomes, scores, *_count_groups(outcomes), labels, confidence)
-
-
-def take_rows(part: Split, is_taken: Bools) -> Split:
-    """Some images of a part, (images,), as a part of their own."""
-    held = part.outcomes
-    names, group = np.unique(held.group[is_taken], return_inverse=True)
-    outcomes = Outcomes(held.truth[is_taken], held.predicted[is_taken], group, held.classes, len(names))
-    scores = None if part.scores is None else part.scores[is_taken]
-    return Split(outcomes, scores, *_count_groups(outcomes), part.labels, part.confidence)
+    return Split.of(Outcomes(truth, predicted, group.astype(np.int64), len(labels), groups), scores, labels, confidence)
 
 
 def find_split(predictions: pd.DataFrame, labels: tuple[str, ...], split: str, confidence: float) -> Split | None:
@@ -80,15 +88,6 @@ def find_split(predictions: pd.DataFrame, labels: tuple[str, ...], split: str, c
     if SPLIT not in predictions.columns or not (predictions[SPLIT] == split).any():
         return None
     return read_split(predictions, labels, split, confidence)
-
-
-def _count_groups(outcomes: Outcomes) -> tuple[Floats, Floats]:
-    """Groups with an image of each class, and groups with one of another class: (classes,)."""
-    pairs = np.unique(np.stack([outcomes.group, outcomes.truth]), axis=1)
-    of_class = np.bincount(pairs[1], minlength=outcomes.classes).astype(np.float64)
-    is_pure = np.bincount(pairs[0], minlength=outcomes.groups)[pairs[0]] == 1
-    of_class_alone = np.bincount(pairs[1][is_pure], minlength=outcomes.classes).astype(np.float64)
-    return of_class, outcomes.groups - of_class_alone
 
 
 def _to_targets(rows: pd.DataFrame, column: str, labels: tuple[str, ...]) -> NDArray[np.int64]:
