@@ -7,7 +7,7 @@ import pandas as pd
 
 from finetune.errors import InputError
 from finetune.evaluation.evaluating import evaluate_predictions
-from finetune.evaluation.predictions import PATH, PREDICTED, SCORE_PREFIX, SPLIT, calibrated_column
+from finetune.evaluation.predictions import LABEL, PATH, PREDICTED, SCORE_PREFIX, SPLIT, calibrated_column
 from finetune.evaluation.result import Metric
 from finetune.evaluation.split import select_split
 from recipes.nearest import nearest
@@ -82,10 +82,10 @@ def _evaluate_value(value: str, rows: pd.DataFrame, labels: tuple[str, ...], spl
 
 
 def _check_column(column: str, rows: pd.DataFrame, labels: tuple[str, ...]) -> None:
-    own = {PATH, SPLIT, PREDICTED, *(calibrated_column(label) for label in labels)}
+    own = {PATH, LABEL, SPLIT, PREDICTED, *(calibrated_column(label) for label in labels)}
     known = [str(name) for name in rows.columns if name not in own and not str(name).startswith(SCORE_PREFIX)]
     if column in known:
         return
     meant = nearest(column, known)
-    hint = f"did you mean {meant!r}?" if meant else f"further columns: {', '.join(known)}"
+    hint = f"did you mean {meant!r}?" if meant else f"it has: {', '.join(known)}. A run keeps those that it is told of"
     raise InputError(f"evaluate.subgroups: the predictions have no column {column!r} to part images by; {hint}")

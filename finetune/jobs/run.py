@@ -22,6 +22,7 @@ from finetune.jobs.sources import SourceMaker
 from finetune.jobs.training import PhaseTrainer, Trained
 from finetune.progress import Say, Track, silent, untracked
 from finetune.reporting import ReportContext, write_report
+from finetune.reporting.training_shares import shares_trained_for
 from finetune.timing import Stopwatch
 from finetune.training import predict_scores
 from recipes import Recipe, dump_recipe
@@ -131,13 +132,15 @@ def _context(
         labels=made.dataset.labels,
         history=trained.history,
         findings=made.dataset.findings,
+        dataset=made.dataset.table,
         freeze=record,
         recipe_text=dump_recipe(recipe),
         environment=describe_environment(made, recipe, command),
         leakage=made.dataset.leakage(),
         image_root=made.dataset.root,
         small_picture=small_pictures(made.dataset, made.keeping),
-        confidence=recipe.evaluate.confidence,
+        evaluate=recipe.evaluate,
+        trained=shares_trained_for(recipe, made.dataset.table, trained.history, made.dataset.labels),
     )
 
 

@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from finetune.evaluation import TrainedFor
+from recipes import EvaluateSettings
+
 
 @dataclass(frozen=True)
 class ReportContext:
@@ -17,6 +20,8 @@ class ReportContext:
     labels: tuple[str, ...] | None = None
     history: pd.DataFrame | None = None
     findings: pd.DataFrame | None = None
+    dataset: pd.DataFrame | None = None
+    """The table of dataset.csv."""
     freeze: Mapping[str, Any] | None = None
     recipe_text: str | None = None
     environment: Mapping[str, Any] | None = None
@@ -25,4 +30,11 @@ class ReportContext:
     small_picture: Callable[[str], NDArray[np.uint8]] | None = None
     """Pixels of an image in thumbnail size by its path below `image_root`; without it the image is decoded."""
     warnings: tuple[str, ...] = ()
-    confidence: float = 0.95
+    evaluate: EvaluateSettings = EvaluateSettings()
+    trained: TrainedFor | None = None
+    """The class shares that the model was trained for."""
+
+    @property
+    def confidence(self) -> float:
+        """Coverage of every interval."""
+        return self.evaluate.confidence

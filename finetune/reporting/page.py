@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from finetune.evaluation import Evaluation
+from finetune.evaluation import Decisions, Evaluation
 from finetune.evaluation.result import PER_CLASS_METRICS
 from finetune.reporting import views
 from finetune.reporting.context import ReportContext
+from finetune.reporting.decision_views import describe_decisions
 from finetune.reporting.sentences import percent
 from finetune.reporting.thumbnails import data_uri
 
@@ -21,6 +22,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def render_page(
     evaluation: Evaluation,
+    decisions: Decisions,
     rows: pd.DataFrame,
     context: ReportContext,
     warnings: Sequence[str],
@@ -37,6 +39,7 @@ def render_page(
         figures={name: data_uri(content, "image/png") for name, content in figures.items()},
         metric_names=PER_CLASS_METRICS,
         words=views.METRIC_WORDS,
+        decisions=describe_decisions(decisions, evaluation, context.confidence),
         **_parts(evaluation, rows, context),
     )
 
