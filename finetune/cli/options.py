@@ -48,7 +48,7 @@ _OPTIONS = [
 
 _REPORT_OPTIONS = [
     click.option("--subgroup", metavar="COLUMN", multiple=True, help="Rows of their own for each value, such as site."),
-    click.option("--ordered", is_flag=True, help="Classes are grades; see evaluate.order."),
+    click.option("--ordered", is_flag=True, help="Classes are grades, by the number in each name."),
 ]
 
 

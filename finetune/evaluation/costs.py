@@ -66,42 +66,43 @@ def evaluate_costs(
 
 
 def _mean_cost(part: Split, answers: Ints, matrix: Floats, shares: Floats | None) -> Metric:
-    """Mean cost an image: over all images, or over each class and then by the stated shares."""
-    truth, most = part.outcomes.truth, float(matrix.max())
+    """Mean cost an image: that of each class, weighted by the stated shares, or by those of the images.
+
+    The cost of a class, laid over 0 (its cheapest answer) to 1 (its dearest), has a Clopper-Pearson interval at the
+    size that its jackknife variance over groups amounts to; the sum has MOVER's. With two classes, over
+    independent images, that rests on the exact interval of a recall. A bootstrap-t is of no use here: most answers cost
+    nothing, and a resample without a wrong one has no t.
+    """
+    truth, group = part.outcomes.truth, part.outcomes.group
+    weights = np.bincount(truth, minlength=part.outcomes.classes) / len(truth) if shares is None else shares
+    least, reach = matrix.min(axis=1), np.ptp(matrix, axis=1)
+    start, most = float((weights * least).sum()), float((weights * reach).sum())
     if most <= 0:
-        return undefined("every answer is stated to cost nothing")
-    spent = matrix[truth, answers] / most
-    if shares is None:
-        return _scaled(_mean_spent(part, spent)[0], most)
-    by_class, without = list[Metric](), np.zeros((part.outcomes.groups, len(shares)))
-    for k in np.flatnonzero(shares > 0):
+        return undefined("no answer is stated to cost more than another")
+    by_class, without = list[Metric](), np.zeros((part.outcomes.groups, len(weights)))
+    for k in range(len(weights)):
         is_class = truth == k
-        metric, left = _mean_spent(part.take(is_class), spent[is_class])
+        spent = (matrix[k, answers[is_class]] - least[k]) / (reach[k] or 1.0)
+        metric, left = _mean_spent(part.take(is_class), spent)
         by_class.append(metric)
-        without[:, k] = metric.value if metric.value is not None else np.nan
-        without[np.unique(part.outcomes.group[is_class]), k] = left
-    stated = shares[shares > 0]
-    return _scaled(weighted_by_shares(part, by_class, stated, (without[:, shares > 0] * stated).sum(axis=1)), most)
+        without[:, k] = metric.value or 0.0
+        without[np.unique(group[is_class]), k] = left
+    weights = weights * reach / most
+    sums = np.where(weights > 0, without * weights, 0.0).sum(axis=1)
+    metric = weighted_by_shares(part, by_class, weights, sums)
+    if metric.value is None or metric.low is None or metric.high is None:
+        return metric
+    value, low, high = (start + most * number for number in (metric.value, metric.low, metric.high))
+    return Metric(value, low, high, metric.method, metric.n_eff)
 
 
 def _mean_spent(part: Split, spent: Floats) -> tuple[Metric, Floats]:
-    """Mean of costs that are given as shares of the highest one, and the mean without each group.
-
-    The jackknife variance over groups is turned into an effective size, and that into a Clopper-Pearson interval: a
-    cost between 0 and the highest varies at most as much as a yes or no with the same mean. A bootstrap-t is of no use
-    here: most answers cost nothing, and a resample without a wrong one has no t.
-    """
+    """Mean over the images of one class of costs between 0 and 1, and the mean without each group."""
     if not len(spent):
-        return undefined("no image to judge a class by that is stated to occur"), np.full(0, np.nan)
+        return undefined("no image is of this class"), np.full(0, np.nan)
     group, groups = part.outcomes.group, part.outcomes.groups
     images = np.bincount(group, minlength=groups).astype(np.float64)
     costs = np.bincount(group, weights=spent, minlength=groups)
     without = divide(costs.sum() - costs, images.sum() - images)
     independent = float(images.sum() ** 2 / (images**2).sum())
     return jackknifed(part, float(costs.sum() / images.sum()), without, independent, ""), without
-
-
-def _scaled(metric: Metric, most: float) -> Metric:
-    if metric.value is None or metric.low is None or metric.high is None:
-        return metric
-    return Metric(most * metric.value, most * metric.low, most * metric.high, metric.method, metric.n_eff)

@@ -41,7 +41,7 @@ def describe_decisions(decisions: Decisions, evaluation: Evaluation, confidence:
     """The parts of the page on decisions, each None where nothing was asked for or can be told."""
     return {
         "points": None if decisions.thresholds is None else [_point(one, confidence) for one in decisions.thresholds],
-        "order": decisions.order,
+        "grades": None if decisions.order is None else (decisions.order, evaluation.overall["quadratic_kappa"]),
         "calibration": _calibration(decisions.calibration),
         "costs": None if decisions.costs is None else _costs(decisions.costs, decisions),
         "prevalence": None if decisions.prevalence is None else _prevalence(decisions.prevalence, decisions),
@@ -51,9 +51,7 @@ def describe_decisions(decisions: Decisions, evaluation: Evaluation, confidence:
 
 
 def _point(point: OperatingPoint, confidence: float) -> Point:
-    aim = "find" if point.target == SENSITIVITY else "leave alone"
-    whose = point.label if point.target == SENSITIVITY else f"all but {point.label}"
-    title = f"{point.label}: to {aim} {percent(point.wanted)} % of {whose}"
+    title = f"{point.label} at a {point.target} of {percent(point.wanted)} %"
     if point.threshold is None:
         return Point(title, f"No threshold: {point.reason}.", "", (), (), None)
     kind = "of the class" if point.target == SENSITIVITY else "of other classes"
