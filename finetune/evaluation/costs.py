@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetune.evaluation.counts import divide
-from finetune.evaluation.evaluating import jackknifed
+from finetune.evaluation.evaluating import jackknifed, proportion
 from finetune.evaluation.prevalence import weighted_by_shares
 from finetune.evaluation.result import Metric, undefined
 from finetune.evaluation.split import Split
@@ -68,10 +68,10 @@ def evaluate_costs(
 def _mean_cost(part: Split, answers: Ints, matrix: Floats, shares: Floats | None) -> Metric:
     """Mean cost an image: that of each class, weighted by the stated shares, or by those of the images.
 
-    The cost of a class, laid over 0 (its cheapest answer) to 1 (its dearest), has a Clopper-Pearson interval at the
-    size that its jackknife variance over groups amounts to; the sum has MOVER's. With two classes, over
-    independent images, that rests on the exact interval of a recall. A bootstrap-t is of no use here: most answers cost
-    nothing, and a resample without a wrong one has no t.
+    The cost of a class is laid over 0 (its cheapest answer) to 1 (its dearest). Where only these two occur, as with two
+    classes, it has the interval of a recall, else a Clopper-Pearson interval at the size that its jackknife variance
+    over groups amounts to; the sum has MOVER's. A bootstrap-t is of no use here: most answers cost nothing, and a
+    resample without a wrong one has no t.
     """
     truth, group = part.outcomes.truth, part.outcomes.group
     weights = np.bincount(truth, minlength=part.outcomes.classes) / len(truth) if shares is None else shares
@@ -104,5 +104,7 @@ def _mean_spent(part: Split, spent: Floats) -> tuple[Metric, Floats]:
     images = np.bincount(group, minlength=groups).astype(np.float64)
     costs = np.bincount(group, weights=spent, minlength=groups)
     without = divide(costs.sum() - costs, images.sum() - images)
+    if bool(np.isin(spent, (0.0, 1.0)).all()):
+        return proportion(part, spent == 1, np.ones_like(spent, dtype=np.bool_), ""), without
     independent = float(images.sum() ** 2 / (images**2).sum())
     return jackknifed(part, float(costs.sum() / images.sum()), without, independent, ""), without

@@ -50,7 +50,7 @@ def evaluate_subgroups(
     found = {}
     for column in columns:
         _check_column(column, rows, labels)
-        values = rows[column].fillna("").astype(str).str.strip()
+        values = rows[column].astype(object).where(rows[column].notna(), "").astype(str).str.strip()
         distinct = sorted(set(values), key=lambda value: (value == "", value))
         found[column] = tuple(
             _evaluate_value(value, rows[values == value], labels, split, confidence) for value in distinct
