@@ -14,7 +14,6 @@ from finetune.evaluation.probabilities import (
     CALIBRATION_BINS,
     are_probabilities,
     calibration_bins,
-    log_losses,
 )
 from finetune.evaluation.result import Metric
 from finetune.evaluation.split import Split, find_split
@@ -93,19 +92,24 @@ def find_temperature(predictions: pd.DataFrame, labels: Sequence[str]) -> Temper
 
 def fit_temperature(scores: Floats, truth: Ints) -> float:
     """The best temperature for scores (images, classes); the loss has one valley in log T, being convex in 1 / T."""
-    reach = float(np.log(LARGEST))
+    logits, reach = _logits(scores), float(np.log(LARGEST))
+    of_truth = logits[np.arange(len(truth)), truth]
 
     def loss(log_temperature: float) -> float:
-        return float(log_losses(apply_temperature(scores, float(np.exp(log_temperature))), truth).mean())
+        factor = float(np.exp(-log_temperature))
+        return float((special.logsumexp(factor * logits, axis=1) - factor * of_truth).mean())
 
-    found = optimize.minimize_scalar(loss, bounds=(-reach, reach), method="bounded", options={"xatol": 1e-9})
+    found = optimize.minimize_scalar(loss, bounds=(-reach, reach), method="bounded", options={"xatol": 1e-8})
     return float(f"{np.exp(found.x):.{_DIGITS}g}")
 
 
 def apply_temperature(scores: Floats, temperature: float) -> Floats:
     """softmax(log p / T) of scores (images, classes); scores of 0 count as the least that a float64 tells from 0."""
-    logits = np.log(np.maximum(scores, _LEAST_SCORE)) / temperature
-    return np.asarray(special.softmax(logits, axis=1), dtype=np.float64)
+    return np.asarray(special.softmax(_logits(scores) / temperature, axis=1), dtype=np.float64)
+
+
+def _logits(scores: Floats) -> Floats:
+    return np.asarray(np.log(np.maximum(scores, _LEAST_SCORE)), dtype=np.float64)
 
 
 def with_calibrated_scores(predictions: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from finetune.evaluation.counts import Outcomes
 from finetune.evaluation.evaluating import evaluate_predictions
 from finetune.evaluation.predictions import GROUP, LABEL, PATH, PREDICTED, SPLIT, score_column
 from finetune.evaluation.result import Evaluation
@@ -67,7 +68,7 @@ def aggregate_groups(rows: pd.DataFrame, part: Split, how: GroupScore) -> tuple[
     outcomes, classes = part.outcomes, part.outcomes.classes
     groups, images = outcomes.groups, np.bincount(outcomes.group, minlength=outcomes.groups).astype(np.float64)
     first = np.unique(outcomes.group, return_index=True)[1]
-    votes = _sums(np.eye(classes)[outcomes.predicted], outcomes.group, groups) / images[:, None]
+    votes = _tally(outcomes.predicted, outcomes) / images[:, None]
     scores, answers = votes, _most_voted(votes, part, images)
     if how != "vote" and part.scores is not None:
         if how == "mean":
@@ -81,7 +82,7 @@ def aggregate_groups(rows: pd.DataFrame, part: Split, how: GroupScore) -> tuple[
     columns = {PATH: names, LABEL: labels[outcomes.truth[first]], GROUP: "", SPLIT: rows[SPLIT].to_numpy()[first]}
     table = pd.DataFrame(columns | {PREDICTED: labels[answers]})
     added = pd.DataFrame(scores, columns=[score_column(label) for label in part.labels])
-    is_mixed = _sums(np.eye(classes)[outcomes.truth], outcomes.group, groups).max(axis=1) < images
+    is_mixed = _tally(outcomes.truth, outcomes).max(axis=1) < images
     whole = pd.concat([table, added], axis=1)[~is_mixed].reset_index(drop=True)
     return whole, tuple(str(name) for name in names[is_mixed])
 
@@ -92,6 +93,12 @@ def _most_voted(votes: Floats, part: Split, images: Floats) -> NDArray[np.int64]
         return np.asarray(is_most.argmax(axis=1), dtype=np.int64)
     means = _sums(part.scores, part.outcomes.group, part.outcomes.groups) / images[:, None]
     return np.asarray(np.where(is_most, means, -np.inf).argmax(axis=1), dtype=np.int64)
+
+
+def _tally(targets: NDArray[np.int64], outcomes: Outcomes) -> Floats:
+    """Images of each group (row) by target (column)."""
+    cells = np.bincount(outcomes.group * outcomes.classes + targets, minlength=outcomes.groups * outcomes.classes)
+    return cells.reshape(outcomes.groups, outcomes.classes).astype(np.float64)
 
 
 def _sums(values: Floats, group: NDArray[np.int64], groups: int) -> Floats:

@@ -49,8 +49,9 @@ def find(table, settings_: EvaluateSettings):
     return evaluate_thresholds(validation, read_split(table, CHEST, "test", 0.95), settings_, None)
 
 
-def test_the_numbers_on_test_are_those_of_a_slow_count() -> None:
-    table = make_chest(4)
+@pytest.mark.parametrize("digits", [1, 9])
+def test_the_numbers_on_test_are_those_of_a_slow_count(digits: int) -> None:
+    table = make_chest(4).round(digits)
     settings_ = EvaluateSettings(target_sensitivity={"PNEUMONIA": 0.9})
     (point,) = find(table, settings_)
     test = table[table["split"] == "test"]

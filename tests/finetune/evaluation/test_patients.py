@@ -45,6 +45,13 @@ def test_a_group_is_what_a_loop_over_its_images_makes(how: str, table: pd.DataFr
         assert row["label"] == table["label"][key == row["path"]].iloc[0]
 
 
+def test_of_equally_many_votes_the_surer_class_wins() -> None:
+    table = pd.DataFrame({"path": ["x", "y"], "label": "NORMAL", "predicted": CHEST, "group": "p"})
+    scored = table.assign(score_NORMAL=[0.6, 0.1], score_PNEUMONIA=[0.4, 0.9])
+    assert aggregate(scored, CHEST, "vote")[0]["predicted"].tolist() == ["PNEUMONIA"]
+    assert aggregate(table, CHEST, "vote")[0]["predicted"].tolist() == ["NORMAL"]
+
+
 def test_numbers_are_those_of_the_table_of_groups_over_independent_rows() -> None:
     table = make_chest(3)
     part = read_split(table, CHEST, "test", 0.95)
