@@ -21,6 +21,7 @@ from data_tools.columns import (
 )
 from data_tools.copies import find_copies
 from data_tools.errors import DataError
+from data_tools.further_columns import read_further
 from data_tools.gates import check_classes, check_leakage, check_skipped, check_training_classes
 from data_tools.given_splits import assign_splits
 from data_tools.grouping import assign_groups
@@ -44,7 +45,7 @@ class Dataset:
     root: Path
     """Folder to which the paths of `table` are relative."""
     table: pd.DataFrame
-    """One row per image, skipped ones too; columns DATASET_COLUMNS, sorted by path."""
+    """One row per image, skipped ones too; columns DATASET_COLUMNS and `settings.further`, sorted by path."""
     labels: tuple[str, ...]
     """Class names, sorted as text; the target of a label is its place here."""
     findings: pd.DataFrame
@@ -84,6 +85,7 @@ def prepare_dataset(
     """
     listed = assign_groups(_list_source(source), settings.metadata, settings.group)
     listed = assign_splits(listed, settings.splits)
+    further = read_further(listed, settings.further)
     check_classes(listed, Counter(sample.label for sample in listed.samples), source)
     records = _probe_source(listed, settings.scaling, workers, keeping, track)
     check_classes(listed, Counter(record.sample.label for record in records if record.is_ok), source)
@@ -101,7 +103,7 @@ def prepare_dataset(
     spread = {name: len(sets) for name, sets in spread_over_splits(records).items()}
     return Dataset(
         root=Path(listed.root),
-        table=_tabulate(records),
+        table=_tabulate(records).assign(**further),
         labels=listed.labels,
         findings=pd.DataFrame([astuple(one) for one in findings], columns=list(FINDING_COLUMNS), dtype=str),
         held_out_note=note,

@@ -33,6 +33,8 @@ class DatasetSettings:
     """Seed of the cut."""
     strict: bool = False
     """Refuse data in which any image is skipped."""
+    further: tuple[str, ...] = ()
+    """Columns of manifest or metadata that the table of images takes along."""
     allow: tuple[str, ...] = ()
     """Error findings that do not stop the run, by name."""
 

@@ -9,6 +9,7 @@ from data_tools import Dataset, Keeping, prepare_dataset
 from data_tools.memory import keep_freed_memory
 from finetune.backbones import Backbone, check_weights, expected_preprocessing, load_backbone
 from finetune.errors import EnvironmentFault, InputError
+from finetune.evaluation import check_classes_named
 from finetune.freezing import (
     Cut,
     FreezePlan,
@@ -61,6 +62,7 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     look = expected_preprocessing(model.name, model.image_size, model.channels)
     keeping = open_keeping(recipe, look, settings.scaling)
     dataset = prepare_dataset(data, settings, workers=workers, keeping=keeping, track=track)
+    check_classes_named(recipe.evaluate, dataset.labels)  # before a long training
     if dataset.part("test").empty:
         raise InputError(f"{data}: no image is left for the test part; raise data.test_fraction or add images.")
     backbone = _load_backbone(recipe, len(dataset.labels), device, say)

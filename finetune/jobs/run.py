@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from finetune.evaluation import Evaluation
+from finetune.evaluation import Evaluation, with_calibrated_scores
 from finetune.exporting import save_model_folder
 from finetune.files import write_csv, write_json, write_text
 from finetune.interrupts import StopRequest
 from finetune.jobs.augmenting import describe_pipelines
 from finetune.jobs.choosing import choose_head
+from finetune.jobs.data_settings import further_columns
 from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
 from finetune.jobs.freezing_record import freeze_record
 from finetune.jobs.keeping import small_pictures
@@ -21,6 +22,7 @@ from finetune.jobs.sources import SourceMaker
 from finetune.jobs.training import PhaseTrainer, Trained
 from finetune.progress import Say, Track, silent, untracked
 from finetune.reporting import ReportContext, write_report
+from finetune.reporting.training_shares import shares_trained_for
 from finetune.timing import Stopwatch
 from finetune.training import predict_scores
 from recipes import Recipe, dump_recipe
@@ -77,7 +79,7 @@ def run(
         if resume:
             trainer.resume()
         trained = trainer.train()
-        predictions = _predict(made, maker, trained.after)
+        predictions = _predict(made, maker, trained.after, further_columns(recipe))
         maker.close()
         record = freeze_record(made.plan, made.cut, trained.before, trained.after, trained.proofs, made.backbone.head)
         _write_run(folder, made, recipe, trained, predictions, record, command)
@@ -87,18 +89,21 @@ def run(
     return RunResult(folder, evaluation, bool(record["verified"]), tuple(notes))
 
 
-def _predict(made: Preview, maker: SourceMaker, frozen_sha256: str) -> pd.DataFrame:
-    """Scores of every validation and test image: plain softmax of the saved model in fp32."""
+def _predict(made: Preview, maker: SourceMaker, frozen_sha256: str, further: Sequence[str]) -> pd.DataFrame:
+    """Scores of every validation and test image: plain softmax of the saved model in fp32, and calibrated ones.
+
+    The columns `further` of the dataset stand beside them.
+    """
     labels, tables = made.dataset.labels, []
     made.backbone.model.eval()
     for split, source in maker.parts(("val", "test"), made.cut, frozen_sha256).items():
         with maker.watch.measure("evaluate"):
             scores = predict_scores(made.cut.eval_tail, source)
-        table = made.dataset.part(split)[["path", "label", "group", "split"]].reset_index(drop=True)
+        table = made.dataset.part(split)[["path", "label", "group", "split", *further]].reset_index(drop=True)
         table["predicted"] = [labels[index] for index in scores.argmax(1)]
         columns = pd.DataFrame(scores, columns=[f"score_{label}" for label in labels])
         tables.append(pd.concat([table, columns], axis=1))
-    return pd.concat(tables, ignore_index=True)
+    return with_calibrated_scores(pd.concat(tables, ignore_index=True), labels)
 
 
 def _write_run(
@@ -134,7 +139,8 @@ def _context(
         leakage=made.dataset.leakage(),
         image_root=made.dataset.root,
         small_picture=small_pictures(made.dataset, made.keeping),
-        confidence=recipe.evaluate.confidence,
+        evaluate=recipe.evaluate,
+        trained=shares_trained_for(recipe, made.dataset.table, trained.history, made.dataset.labels),
     )
 
 

@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from finetune.evaluation import TrainedFor
+from recipes import EvaluateSettings
+
 
 @dataclass(frozen=True)
 class ReportContext:
@@ -32,4 +35,11 @@ class ReportContext:
     is_shared: bool = False
     """Whether the report is made to be passed on: names of images and groups are code names, no picture is shown."""
     warnings: tuple[str, ...] = ()
-    confidence: float = 0.95
+    evaluate: EvaluateSettings = EvaluateSettings()
+    trained: TrainedFor | None = None
+    """The class shares that the model was trained for."""
+
+    @property
+    def confidence(self) -> float:
+        """Coverage of every interval."""
+        return self.evaluate.confidence

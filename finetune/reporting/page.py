@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from finetune.evaluation import Evaluation
+from finetune.evaluation import Decisions, Evaluation
 from finetune.evaluation.result import PER_CLASS_METRICS
 from finetune.reporting import galleries, views
 from finetune.reporting.answers import list_answers
 from finetune.reporting.context import ReportContext
+from finetune.reporting.decision_views import describe_decisions
 from finetune.reporting.sentences import percent
 from finetune.reporting.templating import inline, open_templates
 from finetune.reporting.thumbnails import data_uri
@@ -17,6 +18,7 @@ from finetune.reporting.thumbnails import data_uri
 
 def render_page(
     evaluation: Evaluation,
+    decisions: Decisions,
     rows: pd.DataFrame,
     context: ReportContext,
     warnings: Sequence[str],
@@ -35,6 +37,7 @@ def render_page(
         figures={name: data_uri(content, "image/png") for name, content in figures.items()},
         metric_names=PER_CLASS_METRICS,
         words=views.METRIC_WORDS,
+        decisions=describe_decisions(decisions, evaluation, context.confidence),
         **_parts(evaluation, rows, context),
     )
 

@@ -21,7 +21,7 @@ from recipes import dump_recipe, load_recipe
 
 TABLE = "predictions.csv"
 LEFT_OUT = "(left out)"
-KEPT_FIELDS = ("labels", "history", "freeze", "leakage", "confidence")
+KEPT_FIELDS = ("labels", "history", "freeze", "leakage", "evaluate", "trained")
 CHANGED_FIELDS = ("findings", "recipe_text", "environment", "warnings", "is_shared")
 DROPPED_FIELDS = ("dataset", "image_root", "small_picture", "explain")
 """What becomes of each field of a ReportContext; one that is named nowhere is dropped."""
@@ -33,7 +33,13 @@ _CODE_DIGITS = 16
 Code = Callable[[str, str], str]
 
 
-def share_report(source: Path, out: Path | None = None, *, with_table: bool = False) -> tuple[Path, Evaluation]:
+def share_report(
+    source: Path,
+    out: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+    *,
+    with_table: bool = False,
+) -> tuple[Path, Evaluation]:
     """Write the report of a run or a predictions table as it may be passed on; the folder and the evaluation.
 
     Without `out` it goes into a folder `share` in the run, or in the table's report. `with_table` adds a
@@ -42,7 +48,7 @@ def share_report(source: Path, out: Path | None = None, *, with_table: bool = Fa
 
     Raises InputError where the folder holds a run or a table, which would be passed on with the report.
     """
-    table, home, context = find_report_source(source)
+    table, home, context = find_report_source(source, overrides)
     folder = out or home / "share"
     _check_folder(folder, table, with_table)
     code = _draw_codes()

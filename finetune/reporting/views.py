@@ -34,6 +34,7 @@ METRIC_WORDS = {
     "log_loss": "log loss",
     "brier": "Brier score",
     "calibration_error": "calibration error",
+    "quadratic_kappa": "quadratic-weighted kappa",
 }
 _HEADLINES = {
     "balanced_accuracy": "the mean recall of the classes",

@@ -1,14 +1,17 @@
 """Writes every report file of one predictions table."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from data_tools.private import make_private_folder
-from finetune.evaluation import Evaluation, evaluate_predictions, labels_of, normalise_predictions
-from finetune.evaluation.evaluating import read_split, select_split
+from finetune.evaluation import Evaluation, evaluate_decisions, labels_of, normalise_predictions
+from finetune.evaluation.evaluating import evaluate_split
+from finetune.evaluation.split import read_split, select_split
 from finetune.files import write_bytes, write_csv, write_json, write_text
 from finetune.reporting.context import ReportContext
+from finetune.reporting.decision_tables import decisions_json
 from finetune.reporting.figures import FIGURE_NAMES, draw_figures
 from finetune.reporting.markdown import model_card, report_markdown
 from finetune.reporting.page import render_page
@@ -26,19 +29,22 @@ def write_report(folder: Path, predictions: pd.DataFrame, context: ReportContext
     context = context or ReportContext()
     table = normalise_predictions(predictions)
     labels = context.labels or labels_of(table)
-    evaluation = evaluate_predictions(table, labels, split=REPORTED_SPLIT, confidence=context.confidence)
+    decisions = evaluate_decisions(table, labels, context.evaluate, split=REPORTED_SPLIT, trained=context.trained)
+    part = read_split(table, labels, REPORTED_SPLIT, context.confidence)
+    evaluation = evaluate_split(part, REPORTED_SPLIT, decisions.order)
+    evaluation = replace(evaluation, warnings=(*evaluation.warnings, *decisions.warnings))
     rows = select_split(table, REPORTED_SPLIT)
     warnings = tuple(dict.fromkeys((*context.warnings, *evaluation.warnings)))
-    part = read_split(table, labels, REPORTED_SPLIT, context.confidence)
-    figures = draw_figures(evaluation, part, context.history)
+    figures = draw_figures(evaluation, part, context.history, decisions.calibration)
 
     make_private_folder(folder)
     _write_figures(folder / "figures", figures)
     write_text(folder / "report.txt", report_text(rows, labels))
     write_csv(folder / "report.csv", report_table(evaluation))
-    write_json(folder / "report.json", report_json(evaluation, warnings, context.leakage, context.freeze))
+    parts = decisions_json(decisions)
+    write_json(folder / "report.json", report_json(evaluation, parts, warnings, context.leakage, context.freeze))
     write_text(folder / "report.md", report_markdown(evaluation, warnings, context))
-    write_text(folder / "report.html", render_page(evaluation, rows, context, warnings, figures))
+    write_text(folder / "report.html", render_page(evaluation, decisions, rows, context, warnings, figures))
     if (folder / "model" / "config.json").is_file():
         write_text(folder / "model" / "README.md", model_card(evaluation, warnings, context, folder / "model"))
     return evaluation

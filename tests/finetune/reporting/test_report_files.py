@@ -87,7 +87,8 @@ def test_json_has_exactly_the_keys_of_the_schema(report: Path) -> None:
     content = read_json(report)
     assert list(content) == [
         *("schema", "task", "split", "images", "groups", "labels", "per_class", "overall"),
-        *("confusion_matrix", "thresholds", "warnings", "freeze_verified", "leakage"),
+        *("confusion_matrix", "thresholds", "calibration", "costs", "prevalence", "by_group", "subgroups"),
+        *("warnings", "freeze_verified", "leakage"),
     ]
     assert set(content["overall"]) == {
         *("accuracy", "balanced_accuracy", "macro_f1", "mcc", "roc_auc", "log_loss", "brier", "calibration_error")
