@@ -30,9 +30,28 @@ def load_model(folder: Path | str) -> Backbone:
     return backbone
 
 
+def saved_labels(folder: Path | str) -> tuple[str, ...]:
+    """The classes of a saved network, in the order of its scores.
+
+    Raises WeightsError where `config.json` is missing or broken, or names none.
+    """
+    folder = Path(folder)
+    labels = _read_config(folder).get("label_names")
+    if not isinstance(labels, list) or not labels:
+        raise WeightsError(f"{folder}: config.json names no classes (label_names); save the model again with a run.")
+    return tuple(str(label) for label in labels)
+
+
 def _saved_head(folder: Path) -> str:
+    own = _read_config(folder).get("tailtune")
+    return str(own.get("head", "linear")) if isinstance(own, dict) else "linear"
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return str(content.get("tailtune", {}).get("head", "linear"))
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{folder} holds no saved model: its config.json cannot be read ({error}).") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{folder} holds no saved model: its config.json holds no JSON object.")
+    return content

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from finetune.evaluation import Evaluation
+from finetune.explaining import explain_with
 from finetune.exporting import save_model_folder
 from finetune.files import write_csv, write_json, write_text
 from finetune.interrupts import StopRequest
@@ -15,7 +16,7 @@ from finetune.jobs.augmenting import describe_pipelines
 from finetune.jobs.choosing import choose_head
 from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
 from finetune.jobs.freezing_record import freeze_record
-from finetune.jobs.keeping import small_pictures
+from finetune.jobs.keeping import evaluation_views, small_pictures
 from finetune.jobs.planning import Preview, preview
 from finetune.jobs.sources import SourceMaker
 from finetune.jobs.training import PhaseTrainer, Trained
@@ -134,6 +135,11 @@ def _context(
         image_root=made.dataset.root,
         small_picture=small_pictures(made.dataset, made.keeping),
         confidence=recipe.evaluate.confidence,
+        explain=explain_with(
+            made.backbone,
+            made.dataset.labels,
+            evaluation_views(made.dataset, made.keeping, made.backbone.preprocessing),
+        ),
     )
 
 

@@ -26,3 +26,5 @@ class ReportContext:
     """Pixels of an image in thumbnail size by its path below `image_root`; without it the image is decoded."""
     warnings: tuple[str, ...] = ()
     confidence: float = 0.95
+    explain: Callable[[str, str], NDArray[np.uint8] | None] | None = None
+    """Draws where in the image of a path the score of a class comes from; None where that cannot be had."""

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,9 @@ from finetune.errors import InputError
 from finetune.evaluation import Evaluation, read_predictions
 from finetune.reporting.context import ReportContext
 from finetune.reporting.writing import write_report
+
+if TYPE_CHECKING:
+    from data_tools import Scaling
 
 
 def rebuild_report(source: Path, out: Path | None = None) -> tuple[Path, Evaluation]:
@@ -39,6 +43,7 @@ def read_context(run: Path) -> ReportContext:
     recipe = run / "recipe.yaml"
     data = (environment or {}).get("data")
     image_root = Path(data) if isinstance(data, str) and Path(data).is_dir() else None
+    scaling = _read_scaling(environment or {})
     labels = (report or {}).get("labels")
     return ReportContext(
         labels=tuple(str(label) for label in labels) if labels else None,
@@ -49,19 +54,40 @@ def read_context(run: Path) -> ReportContext:
         environment=environment,
         leakage=(report or {}).get("leakage"),
         image_root=image_root,
-        small_picture=None if image_root is None else _picture_reader(image_root, environment or {}),
+        small_picture=None if image_root is None else _picture_reader(image_root, scaling),
         warnings=tuple(str(warning) for warning in (report or {}).get("warnings", ())),
         confidence=_read_confidence(recipe),
+        explain=None if image_root is None else _explainer(run / "model", image_root, scaling),
     )
 
 
-def _picture_reader(root: Path, environment: Mapping[str, Any]) -> Callable[[str], NDArray[np.uint8]]:
-    """Reads an image in thumbnail size, its deep values scaled as they were in the run."""
-    from data_tools import Scaling, read_image, thumbnail_geometry
+def _read_scaling(environment: Mapping[str, Any]) -> "Scaling":
+    """How deep values became levels in the run; by the bits that files declare where that is not told."""
+    from data_tools import Scaling
 
     told = environment.get("scaling")
-    scaling = Scaling(**told) if isinstance(told, dict) and set(told) <= {"rule", "low", "high", "bits"} else Scaling()
+    return Scaling(**told) if isinstance(told, dict) and set(told) <= {"rule", "low", "high", "bits"} else Scaling()
+
+
+def _picture_reader(root: Path, scaling: "Scaling") -> Callable[[str], NDArray[np.uint8]]:
+    """Reads an image in thumbnail size."""
+    from data_tools import read_image, thumbnail_geometry
+
     return lambda path: thumbnail_geometry()(read_image(root / path, scaling))
+
+
+def _explainer(model: Path, root: Path, scaling: "Scaling") -> Callable[[str, str], NDArray[np.uint8] | None] | None:
+    """Draws heat maps of the saved network; None where there is none. torch is imported with the first picture."""
+    if not (model / "config.json").is_file():
+        return None
+
+    @cache
+    def load() -> Callable[[str, str], NDArray[np.uint8] | None]:
+        from finetune.explaining import explain_saved
+
+        return explain_saved(model, root, scaling)
+
+    return lambda path, label: load()(path, label)
 
 
 def _read_confidence(recipe: Path) -> float:
