@@ -39,13 +39,18 @@ def class_map(backbone: Backbone, image: Tensor, target: int) -> Tensor | str:
     held = next(backbone.model.parameters())
     given = image[None].to(held.device, memory_format=torch.channels_last).requires_grad_()
     with evaluated(backbone.model), heard_maps(backbone) as heard, torch.enable_grad():
-        logits = backbone.model(given)
-        gradients = torch.autograd.grad(logits[0, target], heard, allow_unused=True) if heard else ()
-    for value, gradient in zip(reversed(heard), reversed(gradients), strict=True):
-        if gradient is None:
-            continue
-        activations, slopes = (to_grid(one.detach(), backbone, image.shape[1:]) for one in (value, gradient))
-        if activations is not None and slopes is not None and bool(slopes.any()):
-            weights = slopes.mean((1, 2))
-            return torch.einsum("c,chw->hw", weights, activations).float().cpu()
+        score = backbone.model(given)[0, target]
+        for value in reversed(heard):
+            (gradient,) = torch.autograd.grad(score, value, retain_graph=True, allow_unused=True)
+            made = None if gradient is None else _weigh(backbone, value.detach(), gradient, image.shape[1:])
+            if made is not None:
+                return made
     return "no value of the last stage has positions that the score depends on"
+
+
+def _weigh(backbone: Backbone, value: Tensor, gradient: Tensor, image: torch.Size) -> Tensor | None:
+    """The map of one value; None where it has no positions, or the score depends on none of them."""
+    activations, slopes = (to_grid(one, backbone, image) for one in (value, gradient))
+    if activations is None or slopes is None or not bool(slopes.any()):
+        return None
+    return torch.einsum("c,chw->hw", slopes.mean((1, 2)), activations).float().cpu()

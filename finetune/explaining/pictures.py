@@ -63,6 +63,7 @@ def explain_saved(model: Path, root: Path, scaling: Scaling) -> Explain:
             backbone, labels = load_model(model), saved_labels(model)
         except WeightsError:
             return None
+        backbone.model.to(memory_format=torch.channels_last)  # two thirds of the time on a CPU
         return explain_with(backbone, labels, view_reader(root, scaling, backbone.preprocessing))
 
     def explain(path: str, label: str) -> Pixels | None:

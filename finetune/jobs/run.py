@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from finetune.evaluation import Evaluation
-from finetune.explaining import explain_with
+from finetune.explaining import Explain, explain_with
 from finetune.exporting import save_model_folder
 from finetune.files import write_csv, write_json, write_text
 from finetune.interrupts import StopRequest
@@ -135,12 +135,14 @@ def _context(
         image_root=made.dataset.root,
         small_picture=small_pictures(made.dataset, made.keeping),
         confidence=recipe.evaluate.confidence,
-        explain=explain_with(
-            made.backbone,
-            made.dataset.labels,
-            evaluation_views(made.dataset, made.keeping, made.backbone.preprocessing),
-        ),
+        explain=_explainer(made),
     )
+
+
+def _explainer(made: Preview) -> Explain:
+    backbone, dataset = made.backbone, made.dataset
+    backbone.model.to(memory_format=torch.channels_last)  # as it was before it was saved
+    return explain_with(backbone, dataset.labels, evaluation_views(dataset, made.keeping, backbone.preprocessing))
 
 
 def _write_timings(folder: Path, watch: Stopwatch, made: Preview, recipe: Recipe, trained: Trained) -> None:

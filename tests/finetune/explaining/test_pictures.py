@@ -1,19 +1,26 @@
 """Pictures of heat maps by path and class, of a network in memory and of a saved one."""
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
+import finetune
 from data_tools import Scaling, build_evaluation_pipeline, evaluation_geometry, read_image
 from finetune.backbones import Backbone, load_backbone
+from finetune.evaluation import Evaluation
 from finetune.explaining import explain_image, explain_saved, explain_with, overlay
 from finetune.explaining.pictures import view_reader
 from finetune.exporting import save_model_folder
 from finetune.heads import add_multi_stage_head
 from finetune.heads.multi_stage import HEAD
+from finetune.reporting import ReportContext, rebuild_report, write_report
+from finetune.reporting.rebuilding import read_context
+from recipes import Recipe
 
 LABELS = ("ants", "bees")
 
@@ -84,3 +91,45 @@ def test_a_damaged_model_draws_nothing(images: Path, tmp_path: Path, damage: str
         content = (folder / "model.safetensors").read_bytes()
         (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
     assert explain_saved(folder, images, Scaling())("wide.png", "ants") is None
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("head", ["linear", "multi-stage"])
+def test_a_rebuilt_report_has_the_pictures_of_its_run(
+    digits_folder: Path, small_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    contexts: list[ReportContext] = []
+
+    def keep(folder: Path, predictions: pd.DataFrame, context: ReportContext) -> Evaluation:
+        contexts.append(context)
+        return write_report(folder, predictions, context)
+
+    monkeypatch.setattr("finetune.jobs.run.write_report", keep)
+    recipe = small_recipe.model_copy(update={"head": small_recipe.head.model_copy(update={"kind": head})})
+    folder = finetune.run(digits_folder, recipe, tmp_path / "run").folder
+    before = {name: (folder / name).read_bytes() for name in ("report.txt", "report.csv", "report.json")}
+    rebuilt = read_context(folder).explain
+    table = pd.read_csv(folder / "predictions.csv", dtype={"label": str, "predicted": str})
+    drawn = 0
+    for row in table.head(6).itertuples():
+        for label in ("0", "1", "8"):
+            pictures = [explain(row.path, label) for explain in (contexts[0].explain, rebuilt) if explain is not None]
+            assert len(pictures) == 2
+            assert (pictures[0] is None) == (pictures[1] is None)
+            if pictures[0] is not None:
+                drawn += 1
+                assert np.abs(pictures[0].astype(int) - pictures[1]).max() <= 1
+    assert drawn >= 6
+    rebuild_report(folder)
+    assert before == {name: (folder / name).read_bytes() for name in before}
+
+
+def test_a_run_without_a_model_or_images_is_rebuilt_without_pictures(images: Path, tmp_path: Path) -> None:
+    assert read_context(tmp_path).explain is None
+    (tmp_path / "environment.json").write_text(json.dumps({"data": str(images)}))
+    assert read_context(tmp_path).explain is None
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    explain = read_context(tmp_path).explain
+    assert explain is not None
+    assert explain("wide.png", "ants") is None
