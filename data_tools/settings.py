@@ -35,6 +35,9 @@ class DatasetSettings:
     """Refuse data in which any image is skipped."""
     allow: tuple[str, ...] = ()
     """Error findings that do not stop the run, by name."""
+    known_labels: tuple[str, ...] | None = None
+    """The classes of a network that is trained already: every image is held out to judge it, whatever splits the data
+    bring; no other class may occur, and not each of them must."""
 
     def __post_init__(self) -> None:
         for name in self.allow:

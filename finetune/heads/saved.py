@@ -18,6 +18,9 @@ def load_model(folder: Path | str) -> Backbone:
     """
     folder = Path(folder)
     head, weights = _saved_head(folder), read_weights(folder / "model.safetensors")
+    architecture = _read_config(folder).get("architecture")
+    if not isinstance(architecture, str) or not timm.is_model(architecture):
+        raise WeightsError(f"{folder}: config.json names no architecture of timm {timm.__version__}: {architecture!r}.")
     model: Any = timm.create_model(f"local-dir:{folder}", pretrained=False)
     backbone = describe_backbone(model.pretrained_cfg["architecture"], model, is_pretrained=True)
     if head == "multi-stage":
@@ -25,7 +28,8 @@ def load_model(folder: Path | str) -> Backbone:
     try:
         backbone.model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
-        raise WeightsError(f"{folder}: model.safetensors is not what config.json says: {error}") from error
+        told = " ".join(str(error).split())
+        raise WeightsError(f"{folder}: model.safetensors is not what config.json says: {told}") from error
     backbone.model.eval()
     return backbone
 

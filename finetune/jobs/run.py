@@ -18,6 +18,7 @@ from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder
 from finetune.jobs.freezing_record import freeze_record
 from finetune.jobs.keeping import evaluation_views, small_pictures
 from finetune.jobs.planning import Preview, preview
+from finetune.jobs.score_table import tabulate_scores
 from finetune.jobs.sources import SourceMaker
 from finetune.jobs.training import PhaseTrainer, Trained
 from finetune.progress import Say, Track, silent, untracked
@@ -95,10 +96,7 @@ def _predict(made: Preview, maker: SourceMaker, frozen_sha256: str) -> pd.DataFr
     for split, source in maker.parts(("val", "test"), made.cut, frozen_sha256).items():
         with maker.watch.measure("evaluate"):
             scores = predict_scores(made.cut.eval_tail, source)
-        table = made.dataset.part(split)[["path", "label", "group", "split"]].reset_index(drop=True)
-        table["predicted"] = [labels[index] for index in scores.argmax(1)]
-        columns = pd.DataFrame(scores, columns=[f"score_{label}" for label in labels])
-        tables.append(pd.concat([table, columns], axis=1))
+        tables.append(tabulate_scores(made.dataset.part(split), scores, labels))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -1,6 +1,6 @@
 """What a report may know beside the predictions themselves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,5 +26,7 @@ class ReportContext:
     """Pixels of an image in thumbnail size by its path below `image_root`; without it the image is decoded."""
     warnings: tuple[str, ...] = ()
     confidence: float = 0.95
+    change: Sequence[Mapping[str, Any]] | None = None
+    """What became of each metric since another evaluation of the same network, as `Change.record` tells it."""
     explain: Callable[[str, str], NDArray[np.uint8] | None] | None = None
     """Draws where in the image of a path the score of a class comes from; None where that cannot be had."""

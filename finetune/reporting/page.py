@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from finetune.evaluation import Evaluation
 from finetune.evaluation.result import PER_CLASS_METRICS
 from finetune.reporting import views
+from finetune.reporting.change_view import change_view
 from finetune.reporting.context import ReportContext
 from finetune.reporting.sentences import percent
 from finetune.reporting.thumbnails import data_uri
@@ -67,6 +68,7 @@ def _parts(evaluation: Evaluation, rows: pd.DataFrame, context: ReportContext) -
         "findings": views.findings(context.findings, context),
         "freeze": views.freeze_table(context.freeze),
         "leakage": context.leakage,
+        "change": change_view(context.change),
         "recipe_text": context.recipe_text,
         "facts": views.facts(context.environment),
     }

@@ -43,7 +43,7 @@ def read_context(run: Path) -> ReportContext:
     recipe = run / "recipe.yaml"
     data = (environment or {}).get("data")
     image_root = Path(data) if isinstance(data, str) and Path(data).is_dir() else None
-    scaling = _read_scaling(environment or {})
+    scaling = read_scaling(environment or {})
     labels = (report or {}).get("labels")
     return ReportContext(
         labels=tuple(str(label) for label in labels) if labels else None,
@@ -56,12 +56,13 @@ def read_context(run: Path) -> ReportContext:
         image_root=image_root,
         small_picture=None if image_root is None else _picture_reader(image_root, scaling),
         warnings=tuple(str(warning) for warning in (report or {}).get("warnings", ())),
-        confidence=_read_confidence(recipe),
-        explain=None if image_root is None else _explainer(run / "model", image_root, scaling),
+        confidence=_read_confidence(recipe, environment or {}),
+        change=(report or {}).get("change"),
+        explain=None if image_root is None else _explainer(_model_folder(run, environment or {}), image_root, scaling),
     )
 
 
-def _read_scaling(environment: Mapping[str, Any]) -> "Scaling":
+def read_scaling(environment: Mapping[str, Any]) -> "Scaling":
     """How deep values became levels in the run; by the bits that files declare where that is not told."""
     from data_tools import Scaling
 
@@ -74,6 +75,12 @@ def _picture_reader(root: Path, scaling: "Scaling") -> Callable[[str], NDArray[n
     from data_tools import read_image, thumbnail_geometry
 
     return lambda path: thumbnail_geometry()(read_image(root / path, scaling))
+
+
+def _model_folder(run: Path, environment: Mapping[str, Any]) -> Path:
+    """Where the network lies: in the run, or in the one that was judged on other images here."""
+    judged = environment.get("run")
+    return Path(judged) / "model" if isinstance(judged, str) else run / "model"
 
 
 def _explainer(model: Path, root: Path, scaling: "Scaling") -> Callable[[str, str], NDArray[np.uint8] | None] | None:
@@ -90,9 +97,11 @@ def _explainer(model: Path, root: Path, scaling: "Scaling") -> Callable[[str, st
     return lambda path, label: load()(path, label)
 
 
-def _read_confidence(recipe: Path) -> float:
+def _read_confidence(recipe: Path, environment: Mapping[str, Any]) -> float:
+    """Of the run's recipe; an evaluation, which has none, tells it beside its versions."""
     if not recipe.is_file():
-        return ReportContext().confidence
+        told = environment.get("confidence")
+        return float(told) if isinstance(told, float) and 0 < told < 1 else ReportContext().confidence
     from recipes import load_recipe
 
     return float(load_recipe(recipe).evaluate.confidence)

@@ -10,7 +10,7 @@ from finetune.files import write_bytes, write_csv, write_json, write_text
 from finetune.reporting.context import ReportContext
 from finetune.reporting.figures import FIGURE_NAMES, draw_figures
 from finetune.reporting.page import render_page
-from finetune.reporting.tables import report_json, report_table, report_text
+from finetune.reporting.tables import change_table, report_json, report_table, report_text
 
 REPORTED_SPLIT = "test"
 
@@ -33,7 +33,11 @@ def write_report(folder: Path, predictions: pd.DataFrame, context: ReportContext
     _write_figures(folder / "figures", figures)
     write_text(folder / "report.txt", report_text(rows, labels))
     write_csv(folder / "report.csv", report_table(evaluation))
-    write_json(folder / "report.json", report_json(evaluation, warnings, context.leakage, context.freeze))
+    report = report_json(evaluation, warnings, context.leakage, context.freeze)
+    if context.change is not None:
+        report["change"] = [dict(row) for row in context.change]
+        write_csv(folder / "change.csv", change_table(context.change))
+    write_json(folder / "report.json", report)
     write_text(folder / "report.html", render_page(evaluation, rows, context, warnings, figures))
     return evaluation
 
