@@ -19,7 +19,7 @@ ADVICE = {
         "Cut anew with --resplit, keeping --group.",
     ),
     "seen_in_training": (
-        "An image that the run to be judged has trained on or chosen by: the report would flatter. Stops an evaluation.",
+        "An image that the run has trained on or chosen by: its report would flatter. Stops `finetune evaluate`.",
         "Take them out.",
     ),
     "shortcut": (

@@ -21,6 +21,7 @@ def change_view(change: Sequence[Mapping[str, Any]] | None) -> dict[str, Any] | 
     return {
         "sentences": [_sentence(row) for name in _HEADLINES for row in overall if row["metric"] == name],
         "rows": [_cells(row) for row in (*overall, *fallen)],
+        "shown": len(fallen),
         "hidden": len(recalls) - len(fallen),
     }
 

@@ -39,7 +39,7 @@ def rebuild_report(source: Path, out: Path | None = None) -> tuple[Path, Evaluat
 
 def read_context(run: Path) -> ReportContext:
     """What the files of a run say beside its predictions; each may be missing."""
-    report, environment = _read_json(run / "report.json"), _read_json(run / "environment.json")
+    report, environment = read_json(run / "report.json"), read_json(run / "environment.json")
     recipe = run / "recipe.yaml"
     data = (environment or {}).get("data")
     image_root = Path(data) if isinstance(data, str) and Path(data).is_dir() else None
@@ -47,9 +47,9 @@ def read_context(run: Path) -> ReportContext:
     labels = (report or {}).get("labels")
     return ReportContext(
         labels=tuple(str(label) for label in labels) if labels else None,
-        history=_read_table(run / "history.csv"),
-        findings=_read_table(run / "findings.csv"),
-        freeze=_read_json(run / "freeze.json"),
+        history=read_table(run / "history.csv"),
+        findings=read_table(run / "findings.csv"),
+        freeze=read_json(run / "freeze.json"),
         recipe_text=recipe.read_text(encoding="utf-8") if recipe.is_file() else None,
         environment=environment,
         leakage=(report or {}).get("leakage"),
@@ -107,7 +107,7 @@ def _read_confidence(recipe: Path, environment: Mapping[str, Any]) -> float:
     return float(load_recipe(recipe).evaluate.confidence)
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
@@ -119,7 +119,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _read_table(path: Path) -> pd.DataFrame | None:
+def read_table(path: Path) -> pd.DataFrame | None:
     if not path.is_file():
         return None
     try:

@@ -18,6 +18,8 @@ REPORTED_SPLIT = "test"
 def write_report(folder: Path, predictions: pd.DataFrame, context: ReportContext | None = None) -> Evaluation:
     """Write report.txt, report.csv, report.json, report.html and figures/ of the test split into `folder`.
 
+    Where the context tells a change, change.csv too.
+
     The files depend on the arguments alone: the same table and context give the same bytes.
     """
     context = context or ReportContext()
