@@ -46,6 +46,11 @@ def read_run(folder: Path) -> TrainedRun:
         )
     recipe, model = load_recipe(folder / RUN_MARK), folder / "model"
     labels, backbone = saved_labels(model), load_model(model)
+    classes = getattr(backbone.plain or backbone.model, "num_classes", len(labels))
+    if classes != len(labels):
+        raise InputError(
+            f"{model}: config.json names {len(labels)} classes and the network {classes}; the run is damaged."
+        )
     environment, table = read_json(folder / "environment.json") or {}, read_table(folder / "dataset.csv")
     if table is None or not {"status", "split", "sha256", "path"} <= set(table.columns):
         raise InputError(f"{folder / 'dataset.csv'} lacks path, split, status or sha256; the run is damaged.")

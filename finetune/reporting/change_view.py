@@ -7,6 +7,8 @@ from finetune.reporting.views import METRIC_WORDS, format_number
 
 CLASSES_SHOWN = 30
 _HEADLINES = ("balanced_accuracy", "accuracy", "roc_auc")
+_SAME = 0.0005
+"""What shows as 0.000."""
 
 
 def change_view(change: Sequence[Mapping[str, Any]] | None) -> dict[str, Any] | None:
@@ -33,7 +35,9 @@ def _sentence(row: Mapping[str, Any]) -> str:
     if row["difference"] is None:
         return f"{name}: no change can be told, {row['reason']}."
     difference, low, high = row["difference"], row["low"], row["high"]
-    moved = "as before" if difference == 0 else f"{abs(difference):.3f} {'lower' if difference < 0 else 'higher'}"
+    moved = (
+        "as before" if abs(difference) < _SAME else f"{abs(difference):.3f} {'lower' if difference < 0 else 'higher'}"
+    )
     text = f"{name}: {format_number(row['own'])} on the run's own test part, {format_number(row['here'])} here, {moved}"
     if low is None or high is None:
         return f"{text}."
