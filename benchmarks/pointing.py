@@ -9,7 +9,7 @@ evaluation view would have, and its middle. `--sheet` draws what was looked at.
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 import finetune
-from data_tools import build_evaluation_pipeline, evaluation_geometry, read_image
+from data_tools import Preprocessing, build_evaluation_pipeline, evaluation_geometry, read_image
 from finetune.backbones import Backbone
 from finetune.evaluation.intervals import clopper_pearson
 from finetune.explaining import explain_image, overlay
@@ -43,13 +43,15 @@ class Pointing:
     picture: Image.Image
 
 
-def box_mask(shape: tuple[int, ...], box: Sequence[float]) -> NDArray[np.uint8]:
-    """255 inside of the box (left, top, right, bottom, as shares), 0 elsewhere: (height, width, 3)."""
+def seen_box(shape: tuple[int, ...], box: Sequence[float], preprocessing: Preprocessing) -> NDArray[np.bool_]:
+    """Where the evaluation view of an image of this shape shows its box (left, top, right, bottom, as shares)."""
     height, width = shape[:2]
     left, top, right, bottom = box
     mask = np.zeros((height, width, 3), np.uint8)
     mask[round(top * height) : round(bottom * height), round(left * width) : round(right * width)] = 255
-    return mask
+    black = replace(preprocessing, mean=(0.0,) * preprocessing.channels)  # what is padded is no box
+    inside: NDArray[np.bool_] = evaluation_geometry(black)(mask)[:, :, 0] > 127
+    return inside
 
 
 def is_hit(heat: NDArray[np.float32], inside: NDArray[np.bool_]) -> bool:
@@ -61,7 +63,7 @@ def point_at(backbone: Backbone, image: Path, target: int, box: Sequence[float])
     """The hits on one image of class `target`."""
     pixels, pipeline = read_image(image), build_evaluation_pipeline(backbone.preprocessing)
     geometry = evaluation_geometry(backbone.preprocessing)
-    inside = geometry(box_mask(pixels.shape, box))[:, :, 0] > 127
+    inside = seen_box(pixels.shape, box, backbone.preprocessing)
     given = torch.from_numpy(pipeline(pixels, 0))
     with torch.no_grad():
         answer = int(backbone.model(given[None]).argmax())
