@@ -1,7 +1,8 @@
 """Transfer learning for small image sets: the frozen part of a network runs once, and is proven frozen.
 
 `finetune.run(data, recipe, out)` does the main job and returns a `RunResult`; recipes come from
-`recipes.load_recipe`. `finetune.freeze(model, policy)` locks any module for a training loop of
+`recipes.load_recipe`. `finetune.evaluate(run, data, out)` judges a run on images from
+elsewhere. `finetune.freeze(model, policy)` locks any module for a training loop of
 your own. Names are imported when they are first used, so `import finetune` is light.
 """
 
@@ -9,7 +10,9 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "ExternalResult": "finetune.jobs.external_validation",
     "RunResult": "finetune.jobs.run",
+    "evaluate": "finetune.jobs.external_validation",
     "run": "finetune.jobs.run",
     "Lock": "finetune.freezing",
     "freeze": "finetune.freezing",

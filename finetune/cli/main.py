@@ -13,6 +13,7 @@ _COMMANDS = {
     "demo": ("finetune.cli.demo", "The main job on embedded real data and weights; no network."),
     "audit": ("finetune.cli.audit", "Look over the data: broken files, leaks, duplicates, shortcuts."),
     "plan": ("finetune.cli.plan", "Show what of a model would be frozen, where it is cut, and what a run would cost."),
+    "evaluate": ("finetune.cli.evaluate", "Judge a run's network on labelled images from elsewhere."),
     "report": ("finetune.cli.report", "Rebuild every report file from a predictions table."),
     "cache": ("finetune.cli.cache", "List and clean what is kept on disk between runs."),
     "recipes": ("finetune.cli.recipes", "List, show, copy and check recipes."),

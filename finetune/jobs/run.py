@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from finetune.evaluation import Evaluation, with_calibrated_scores
+from finetune.explaining import Explain, explain_with
 from finetune.exporting import save_model_folder
 from finetune.files import write_csv, write_json, write_text
 from finetune.interrupts import StopRequest
@@ -16,8 +17,9 @@ from finetune.jobs.choosing import choose_head
 from finetune.jobs.data_settings import further_columns
 from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
 from finetune.jobs.freezing_record import freeze_record
-from finetune.jobs.keeping import small_pictures
+from finetune.jobs.keeping import evaluation_views, small_pictures
 from finetune.jobs.planning import Preview, preview
+from finetune.jobs.score_table import tabulate_scores
 from finetune.jobs.sources import SourceMaker
 from finetune.jobs.training import PhaseTrainer, Trained
 from finetune.progress import Say, Track, silent, untracked
@@ -99,10 +101,7 @@ def _predict(made: Preview, maker: SourceMaker, frozen_sha256: str, further: Seq
     for split, source in maker.parts(("val", "test"), made.cut, frozen_sha256).items():
         with maker.watch.measure("evaluate"):
             scores = predict_scores(made.cut.eval_tail, source)
-        table = made.dataset.part(split)[["path", "label", "group", "split", *further]].reset_index(drop=True)
-        table["predicted"] = [labels[index] for index in scores.argmax(1)]
-        columns = pd.DataFrame(scores, columns=[f"score_{label}" for label in labels])
-        tables.append(pd.concat([table, columns], axis=1))
+        tables.append(tabulate_scores(made.dataset.part(split), scores, labels, further))
     return with_calibrated_scores(pd.concat(tables, ignore_index=True), labels)
 
 
@@ -141,7 +140,14 @@ def _context(
         small_picture=small_pictures(made.dataset, made.keeping),
         evaluate=recipe.evaluate,
         trained=shares_trained_for(recipe, made.dataset.table, trained.history, made.dataset.labels),
+        explain=_explainer(made),
     )
+
+
+def _explainer(made: Preview) -> Explain:
+    backbone, dataset = made.backbone, made.dataset
+    backbone.model.to(memory_format=torch.channels_last)  # as it was before it was saved
+    return explain_with(backbone, dataset.labels, evaluation_views(dataset, made.keeping, backbone.preprocessing))
 
 
 def _write_timings(folder: Path, watch: Stopwatch, made: Preview, recipe: Recipe, trained: Trained) -> None:

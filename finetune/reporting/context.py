@@ -1,6 +1,6 @@
 """What a report may know beside the predictions themselves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ class ReportContext:
     is_shared: bool = False
     """Whether the report is made to be passed on: names of images and groups are code names, no picture is shown."""
     warnings: tuple[str, ...] = ()
+    change: Sequence[Mapping[str, Any]] | None = None
+    """What became of each metric since another evaluation of the same network, as `Change.record` tells it."""
     evaluate: EvaluateSettings = EvaluateSettings()
     trained: TrainedFor | None = None
     """The class shares that the model was trained for."""

@@ -9,6 +9,7 @@ from finetune.evaluation import Decisions, Evaluation
 from finetune.evaluation.result import PER_CLASS_METRICS
 from finetune.reporting import galleries, views
 from finetune.reporting.answers import list_answers
+from finetune.reporting.change_view import change_view
 from finetune.reporting.context import ReportContext
 from finetune.reporting.decision_views import describe_decisions
 from finetune.reporting.sentences import percent
@@ -56,6 +57,7 @@ def _parts(evaluation: Evaluation, rows: pd.DataFrame, context: ReportContext) -
         "findings": views.findings(context.findings, context),
         "freeze": views.freeze_table(context.freeze),
         "leakage": context.leakage,
+        "change": change_view(context.change),
         "recipe_text": context.recipe_text,
         "facts": views.facts(context.environment),
         "is_shared": context.is_shared,

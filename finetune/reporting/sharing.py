@@ -21,7 +21,7 @@ from recipes import dump_recipe, load_recipe
 
 TABLE = "predictions.csv"
 LEFT_OUT = "(left out)"
-KEPT_FIELDS = ("labels", "history", "freeze", "leakage", "evaluate", "trained")
+KEPT_FIELDS = ("labels", "history", "freeze", "leakage", "evaluate", "trained", "change")
 CHANGED_FIELDS = ("findings", "recipe_text", "environment", "warnings", "is_shared")
 DROPPED_FIELDS = ("dataset", "image_root", "small_picture", "explain")
 """What becomes of each field of a ReportContext; one that is named nowhere is dropped."""

@@ -1,7 +1,7 @@
 """The report as text, as a table and as JSON."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -35,6 +35,11 @@ def report_table(evaluation: Evaluation) -> pd.DataFrame:
             row |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def change_table(change: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """A row a metric, as `Change.record` tells it; names are neutralised as in `report_table`."""
+    return pd.DataFrame([{**row, "class": neutralise(str(row["class"] or ""))} for row in change])
 
 
 def neutralise(cell: str) -> str:

@@ -15,7 +15,7 @@ from finetune.reporting.decision_tables import decisions_json
 from finetune.reporting.figures import FIGURE_NAMES, draw_figures
 from finetune.reporting.markdown import model_card, report_markdown
 from finetune.reporting.page import render_page
-from finetune.reporting.tables import report_json, report_table, report_text
+from finetune.reporting.tables import change_table, report_json, report_table, report_text
 
 REPORTED_SPLIT = "test"
 
@@ -23,8 +23,8 @@ REPORTED_SPLIT = "test"
 def write_report(folder: Path, predictions: pd.DataFrame, context: ReportContext | None = None) -> Evaluation:
     """Write report.txt, .csv, .json, .md and .html, and figures/, of the test split into `folder`.
 
-    A model that lies in `folder` gets its card. The files depend on the arguments alone: the same table and context
-    give the same bytes.
+    A model that lies in `folder` gets its card; where the context tells a change, that is in change.csv too. The files
+    depend on the arguments alone: the same table and context give the same bytes.
     """
     context = context or ReportContext()
     table = normalise_predictions(predictions)
@@ -41,8 +41,11 @@ def write_report(folder: Path, predictions: pd.DataFrame, context: ReportContext
     _write_figures(folder / "figures", figures)
     write_text(folder / "report.txt", report_text(rows, labels))
     write_csv(folder / "report.csv", report_table(evaluation))
-    parts = decisions_json(decisions)
-    write_json(folder / "report.json", report_json(evaluation, parts, warnings, context.leakage, context.freeze))
+    report = report_json(evaluation, decisions_json(decisions), warnings, context.leakage, context.freeze)
+    if context.change is not None:
+        report["change"] = [dict(row) for row in context.change]
+        write_csv(folder / "change.csv", change_table(context.change))
+    write_json(folder / "report.json", report)
     write_text(folder / "report.md", report_markdown(evaluation, warnings, context))
     write_text(folder / "report.html", render_page(evaluation, decisions, rows, context, warnings, figures))
     if (folder / "model" / "config.json").is_file():
