@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import betaincinv, stdtrit
 
 Floats = NDArray[np.float64]
 _NO_VARIANCE = 1e-18
@@ -17,8 +17,8 @@ _LEAST_ERROR = 1e-9
 def clopper_pearson(successes: float, size: float, confidence: float) -> tuple[float, float]:
     """Exact interval of a proportion (Clopper and Pearson, 1934); `successes` and `size` may be fractions."""
     tail = (1 - confidence) / 2
-    low = 0.0 if successes <= 0 else float(stats.beta.ppf(tail, successes, size - successes + 1))
-    high = 1.0 if successes >= size else float(stats.beta.ppf(1 - tail, successes + 1, size - successes))
+    low = 0.0 if successes <= 0 else float(betaincinv(successes, size - successes + 1, tail))
+    high = 1.0 if successes >= size else float(betaincinv(successes + 1, size - successes, 1 - tail))
     share = successes / size
     return min(max(low, 0.0), share), max(min(high, 1.0), share)
 
@@ -58,7 +58,7 @@ def effective_size(
 def _freedom_factor(size: float, groups: int, confidence: float) -> float:
     """The square of t with size - 1 over t with groups - 1 degrees of freedom, at most 1."""
     tail = (1 + confidence) / 2
-    ratio = float(stats.t.ppf(tail, size - 1) / stats.t.ppf(tail, groups - 1))
+    ratio = float(stdtrit(size - 1, tail) / stdtrit(groups - 1, tail))
     return min(ratio, 1.0) ** 2
 
 
