@@ -1,17 +1,15 @@
 """Turns a predictions table into an Evaluation: every number with its interval."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from finetune.errors import InputError
 from finetune.evaluation import counts as counting
 from finetune.evaluation import probabilities, ranking
 from finetune.evaluation.cautions import find_cautions
-from finetune.evaluation.counts import Counts, Outcomes
+from finetune.evaluation.counts import Counts
 from finetune.evaluation.intervals import (
     clopper_pearson,
     effective_size,
@@ -20,16 +18,8 @@ from finetune.evaluation.intervals import (
     mean_of_shares,
     share_interval,
 )
-from finetune.evaluation.predictions import (
-    GROUP,
-    LABEL,
-    PATH,
-    PREDICTED,
-    SPLIT,
-    normalise_predictions,
-    score_column,
-)
 from finetune.evaluation.result import Evaluation, Metric, undefined
+from finetune.evaluation.split import Split, read_split
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -40,18 +30,6 @@ _NO_SCORES = "the predictions hold no scores"
 _NO_PROBABILITIES = "the scores are no probabilities: they do not lie in 0 to 1 or do not sum to 1"
 
 
-@dataclass(frozen=True)
-class Split:
-    """One split of a predictions table, as arrays."""
-
-    outcomes: Outcomes
-    scores: Floats | None  # (images, classes)
-    groups_per_class: Floats  # groups with an image of each class
-    groups_of_rest: Floats  # groups with an image of another class
-    labels: tuple[str, ...]
-    confidence: float
-
-
 def evaluate_predictions(
     predictions: pd.DataFrame, labels: Sequence[str], *, split: str = "test", confidence: float = 0.95
 ) -> Evaluation:
@@ -59,7 +37,11 @@ def evaluate_predictions(
 
     Raises InputError where the split is empty or a row names a class outside `labels`.
     """
-    part = read_split(predictions, tuple(labels), split, confidence)
+    return evaluate_split(read_split(predictions, tuple(labels), split, confidence), split)
+
+
+def evaluate_split(part: Split, split: str = "test") -> Evaluation:
+    """Evaluate one split that is at hand as arrays; `split` is its name."""
     counts = counting.count(part.outcomes)
     without = counting.count_without_each_group(part.outcomes)
     per_class, areas = _evaluate_classes(part, counts)
@@ -76,49 +58,6 @@ def evaluate_predictions(
         confusion_matrix=counting.confusion(part.outcomes),
         warnings=find_cautions(part.labels, counts, part.groups_per_class, part.outcomes.groups),
     )
-
-
-def select_split(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Rows of one split, normalised. Raises InputError where there are none."""
-    table = normalise_predictions(predictions)
-    rows = table[table[SPLIT] == split].reset_index(drop=True)
-    if rows.empty:
-        seen = ", ".join(repr(name) for name in sorted(set(table[SPLIT].astype(str)))[:5]) or "no rows"
-        raise InputError(f"the predictions hold no row of the split {split!r}, only: {seen}.")
-    return rows
-
-
-def read_split(predictions: pd.DataFrame, labels: tuple[str, ...], split: str, confidence: float) -> Split:
-    """One split as arrays. Raises InputError as `evaluate_predictions` does."""
-    rows = select_split(predictions, split)
-    truth, predicted = (_to_targets(rows, column, labels) for column in (LABEL, PREDICTED))
-    named = rows[GROUP].astype(str)
-    own = pd.Series([f"\0{number}" for number in range(len(rows))])
-    group, _ = pd.factorize(named.where(named != "", own))
-    groups = int(group.max()) + 1
-    columns = [score_column(label) for label in labels]
-    missing = [column for column in columns if column not in rows.columns]
-    if missing and len(missing) < len(columns):
-        raise InputError(f"the predictions table lacks the column {missing[0]!r}.")
-    scores = None if missing else rows[columns].to_numpy(dtype=np.float64)
-    pairs = np.unique(np.stack([group, truth]), axis=1)
-    groups_per_class = np.bincount(pairs[1], minlength=len(labels)).astype(np.float64)
-    is_pure = np.bincount(pairs[0], minlength=groups)[pairs[0]] == 1
-    groups_of_rest = groups - np.bincount(pairs[1][is_pure], minlength=len(labels)).astype(np.float64)
-    outcomes = Outcomes(truth, predicted, group.astype(np.int64), len(labels), groups)
-    return Split(outcomes, scores, groups_per_class, groups_of_rest, labels, confidence)
-
-
-def _to_targets(rows: pd.DataFrame, column: str, labels: tuple[str, ...]) -> NDArray[np.int64]:
-    targets = pd.Index(labels, dtype=object).get_indexer(pd.Index(rows[column].astype(object)))
-    unknown = np.flatnonzero(targets < 0)
-    if len(unknown):
-        row = rows.iloc[int(unknown[0])]
-        raise InputError(
-            f"the predictions name a class {str(row[column])!r} in column {column!r} (image {str(row[PATH])!r}) "
-            f"that is none of the {len(labels)} classes with scores."
-        )
-    return targets.astype(np.int64)
 
 
 def _evaluate_classes(part: Split, counts: Counts) -> tuple[dict[str, dict[str, Metric]], tuple[Floats, Floats]]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from finetune.evaluation import Evaluation
-from finetune.evaluation.evaluating import Split
 from finetune.evaluation.probabilities import CALIBRATION_BINS, are_probabilities, calibration_bins
+from finetune.evaluation.split import Split
 
 Floats = NDArray[np.float64]
 FIGURE_NAMES = ("confusion_matrix", "roc", "precision_recall", "reliability", "history")

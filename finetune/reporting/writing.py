@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from finetune.evaluation import Evaluation, evaluate_predictions, labels_of, normalise_predictions
-from finetune.evaluation.evaluating import read_split, select_split
+from finetune.evaluation.split import read_split, select_split
 from finetune.files import write_bytes, write_csv, write_json, write_text
 from finetune.reporting.context import ReportContext
 from finetune.reporting.figures import FIGURE_NAMES, draw_figures
