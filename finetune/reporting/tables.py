@@ -79,7 +79,7 @@ def _metric(metric: Metric) -> dict[str, Any]:
     numbers = {"value": metric.value, "low": metric.low, "high": metric.high}
     entry: dict[str, Any] = {name: _finite(number) for name, number in numbers.items()}
     entry |= {"method": metric.method, "n_eff": _finite(metric.n_eff)}
-    told = {"reason": metric.reason, "expected_if_calibrated": metric.expected_if_calibrated}
+    told: dict[str, Any] = {"reason": metric.reason, "expected_if_calibrated": metric.expected_if_calibrated}
     told["classes"] = None if metric.classes is None else list(metric.classes)
     return entry | {key: value for key, value in told.items() if value is not None}
 
