@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from finetune.evaluation.evaluating import evaluate_probabilities
+from finetune.evaluation.losses import evaluate_probabilities
 from finetune.evaluation.predictions import calibrated_column, normalise_predictions, score_column
 from finetune.evaluation.probabilities import (
     CALIBRATION_BINS,

@@ -1,13 +1,14 @@
 """Turns a predictions table into an Evaluation: every number with its interval."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from finetune.evaluation import counts as counting
-from finetune.evaluation import probabilities, ranking
+from finetune.evaluation import ranking
 from finetune.evaluation.cautions import find_cautions
 from finetune.evaluation.counts import Counts
 from finetune.evaluation.grades import quadratic_kappa
@@ -15,20 +16,16 @@ from finetune.evaluation.intervals import (
     clopper_pearson,
     effective_size,
     jackknife_variance,
-    log_bootstrap_interval,
     mean_of_shares,
     share_interval,
 )
+from finetune.evaluation.losses import NO_SCORES, evaluate_probabilities
 from finetune.evaluation.result import Evaluation, Metric, undefined
 from finetune.evaluation.split import Split, read_split
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 _GROUPED = "clopper-pearson over groups"
-_LOSS_METHOD = "bootstrap-t over groups"
-_FEWEST_GROUPS = 10
-_NO_SCORES = "the predictions hold no scores"
-_NO_PROBABILITIES = "the scores are no probabilities: they do not lie in 0 to 1 or do not sum to 1"
 
 
 def evaluate_predictions(
@@ -100,18 +97,28 @@ def _evaluate_overall(
     sides = np.minimum(groups, part.groups_of_rest)[np.isfinite(areas[0])]
     area_size = float(np.min(sides)) if 0 < len(sides) <= 2 else even_size(np.maximum(sides, 1))
     constant = "only one class occurs among the labels or among the predictions"
-    one_class = _NO_SCORES if part.scores is None else "no class has images on both sides"
+    one_class = NO_SCORES if part.scores is None else "no class has images on both sides"
     mcc = (float(counting.matthews(counts)) + 1) / 2, (counting.matthews(without) + 1) / 2
     is_right = part.outcomes.truth == part.outcomes.predicted
     f1s = over(counting.f1(counts)), over(counting.f1(without))
-    return {
+    metrics = {
         "accuracy": proportion(part, is_right, np.ones_like(is_right), "no images"),
         "balanced_accuracy": _balanced_accuracy(part, recalls, over(counting.recall(without)), even),
         "macro_f1": jackknifed(part, float(f1s[0]), f1s[1], f1_size, "no images"),
         "mcc": stretch(jackknifed(part, *mcc, even, constant)),
         "roc_auc": jackknifed(part, float(over(areas[0])), over(areas[1]), area_size, one_class),
-        **evaluate_probabilities(part),
     }
+    exists = {"balanced_accuracy": groups > 0, "macro_f1": np.isfinite(counting.f1(counts))}
+    exists["roc_auc"] = np.isfinite(areas[0])
+    averages = {name: _over_classes(part, metrics[name], kept) for name, kept in exists.items()}
+    return metrics | averages | evaluate_probabilities(part)
+
+
+def _over_classes(part: Split, average: Metric, exists: Bools) -> Metric:
+    """The average, with the names of the classes that it is over where they are not all."""
+    if average.value is None or exists.all():
+        return average
+    return replace(average, classes=tuple(part.labels[k] for k in np.flatnonzero(exists)))
 
 
 def _evaluate_grades(part: Split, order: Sequence[str]) -> Metric:
@@ -120,23 +127,6 @@ def _evaluate_grades(part: Split, order: Sequence[str]) -> Metric:
     size = even_size(part.groups_per_class[part.groups_per_class > 0])
     reason = "truth and answers are all one grade"
     return stretch(jackknifed(part, (kappa + 1) / 2, (without + 1) / 2, size, reason))
-
-
-def evaluate_probabilities(part: Split) -> dict[str, Metric]:
-    """Log loss, Brier score and calibration error of the scores of a part."""
-    scores, outcomes = part.scores, part.outcomes
-    if scores is None or not probabilities.are_probabilities(scores):
-        reason = _NO_SCORES if scores is None else _NO_PROBABILITIES
-        return {name: undefined(reason) for name in ("log_loss", "brier", "calibration_error")}
-    is_right = outcomes.predicted == outcomes.truth
-    error = probabilities.calibration_error(scores.max(axis=1), is_right)
-    method = f"{probabilities.CALIBRATION_BINS} bins of equal width"
-    no_interval = "no honest interval exists for a calibration error"
-    return {
-        "log_loss": _mean_loss(part, probabilities.log_losses(scores, outcomes.truth)),
-        "brier": _mean_loss(part, probabilities.brier_losses(scores, outcomes.truth), 2.0),
-        "calibration_error": Metric(error, None, None, method, float(len(is_right)), no_interval),
-    }
 
 
 def proportion(part: Split, hits: Bools, members: Bools, reason: str) -> Metric:
@@ -184,7 +174,7 @@ def _roc_auc(part: Split, k: int) -> tuple[Metric, float, Floats]:
     outcomes = part.outcomes
     positive = outcomes.truth == k
     if part.scores is None or positive.all() or not positive.any():
-        reason = _NO_SCORES if part.scores is None else "every image is of this class" if positive.all() else ""
+        reason = NO_SCORES if part.scores is None else "every image is of this class" if positive.all() else ""
         nothing = np.full(outcomes.groups, np.nan)
         return undefined(reason or "no image is of this class"), float("nan"), nothing
     area, without = ranking.roc_auc(positive, part.scores[:, k], outcomes.group, outcomes.groups)
@@ -195,7 +185,7 @@ def _roc_auc(part: Split, k: int) -> tuple[Metric, float, Floats]:
 def _average_precision(part: Split, k: int) -> Metric:
     outcomes = part.outcomes
     if part.scores is None:
-        return undefined(_NO_SCORES)
+        return undefined(NO_SCORES)
     positive = outcomes.truth == k
     value, without = ranking.average_precision(positive, part.scores[:, k], outcomes.group, outcomes.groups)
     return jackknifed(part, value, without, part.groups_per_class[k], "no image is of this class")
@@ -224,21 +214,6 @@ def stretch(metric: Metric) -> Metric:
         return metric
     value, low, high = (2 * number - 1 for number in (metric.value, metric.low, metric.high))
     return Metric(value, low, high, metric.method, metric.n_eff)
-
-
-def _mean_loss(part: Split, losses: Floats, most: float = np.inf) -> Metric:
-    outcomes = part.outcomes
-    value = max(0.0, float(losses.mean()))
-    if outcomes.groups < _FEWEST_GROUPS:
-        reason = f"an interval of a mean loss needs {_FEWEST_GROUPS} groups, and here are {outcomes.groups}"
-        return Metric(value, None, None, _LOSS_METHOD, None, reason)
-    totals = np.bincount(outcomes.group, weights=losses, minlength=outcomes.groups).astype(np.float64)
-    sizes = np.bincount(outcomes.group, minlength=outcomes.groups).astype(np.float64)
-    bounds = log_bootstrap_interval(totals, sizes, part.confidence)
-    if bounds is None:
-        return Metric(value, None, None, _LOSS_METHOD, None, "the groups are too much alike for an interval")
-    low, high = min(bounds[0], value), min(max(bounds[1], value), most)
-    return Metric(value, low, high, _LOSS_METHOD, float(outcomes.groups))
 
 
 def even_size(groups: Floats) -> float:

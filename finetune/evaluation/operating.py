@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetune.evaluation.evaluating import proportion
+from finetune.evaluation.losses import NO_SCORES
 from finetune.evaluation.prevalence import predictive_values
 from finetune.evaluation.result import Metric
 from finetune.evaluation.split import Split
@@ -19,7 +20,6 @@ Bools = NDArray[np.bool_]
 SENSITIVITY, SPECIFICITY = "sensitivity", "specificity"
 FEW_IMAGES = 20
 _NO_VALIDATION = "there are no validation images to choose it on"
-_NO_SCORES = "the predictions hold no scores"
 _ROUNDING = 1e-9
 
 
@@ -96,7 +96,7 @@ def _find_point(
 ) -> OperatingPoint:
     k = part.labels.index(label)
     if validation is None or validation.scores is None or part.scores is None:
-        reason = _NO_SCORES if part.scores is None else _NO_VALIDATION
+        reason = NO_SCORES if part.scores is None else _NO_VALIDATION
         return OperatingPoint(label, target, wanted, None, 0, {}, {}, {}, {}, reason)
     scores, is_class = validation.scores[:, k], validation.outcomes.truth == k
     chosen_on = is_class if target == SENSITIVITY else ~is_class

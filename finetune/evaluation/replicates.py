@@ -10,10 +10,10 @@ from finetune.evaluation import counts as counting
 from finetune.evaluation import probabilities, ranking
 from finetune.evaluation.counts import divide
 from finetune.evaluation.grades import quadratic_kappa
+from finetune.evaluation.losses import NO_SCORES
 from finetune.evaluation.split import Split
 
 Floats = NDArray[np.float64]
-_NO_SCORES = "the predictions hold no scores"
 _NO_PROBABILITIES = "the scores are no probabilities"
 _NO_INTERVAL = "no honest interval exists for a calibration error"
 
@@ -48,7 +48,7 @@ def overall_replicates(part: Split, order: Sequence[str] | None = None) -> dict[
 def _roc_auc(part: Split) -> Replicates:
     outcomes = part.outcomes
     if part.scores is None:
-        return _missing(part, _NO_SCORES)
+        return _missing(part, NO_SCORES)
     both = [k for k in range(outcomes.classes) if 0 < int((outcomes.truth == k).sum()) < len(outcomes.truth)]
     areas = [ranking.roc_auc(outcomes.truth == k, part.scores[:, k], outcomes.group, outcomes.groups) for k in both]
     if not areas:
@@ -61,7 +61,7 @@ def _losses(part: Split) -> dict[str, Replicates]:
     scores, outcomes = part.scores, part.outcomes
     names = ("log_loss", "brier", "calibration_error")
     if scores is None or not probabilities.are_probabilities(scores):
-        return {name: _missing(part, _NO_SCORES if scores is None else _NO_PROBABILITIES) for name in names}
+        return {name: _missing(part, NO_SCORES if scores is None else _NO_PROBABILITIES) for name in names}
     error = probabilities.calibration_error(scores.max(axis=1), outcomes.predicted == outcomes.truth)
     return {
         "log_loss": _mean_loss(part, probabilities.log_losses(scores, outcomes.truth)),

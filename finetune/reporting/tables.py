@@ -90,7 +90,9 @@ def metric_json(metric: Metric) -> dict[str, Any]:
     numbers = {"value": metric.value, "low": metric.low, "high": metric.high}
     entry: dict[str, Any] = {name: _finite(number) for name, number in numbers.items()}
     entry |= {"method": metric.method, "n_eff": _finite(metric.n_eff)}
-    return entry if metric.reason is None else {**entry, "reason": metric.reason}
+    told: dict[str, Any] = {"reason": metric.reason, "expected_if_calibrated": metric.expected_if_calibrated}
+    told["classes"] = None if metric.classes is None else list(metric.classes)
+    return entry | {key: value for key, value in told.items() if value is not None}
 
 
 def _finite(number: float | None) -> float | None:
