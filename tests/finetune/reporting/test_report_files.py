@@ -262,5 +262,12 @@ def test_a_class_is_told_in_one_sentence() -> None:
     assert class_sentence(evaluation, 2, 0.95) == "no wasps among the images, so nothing is known about it"
 
 
+def test_a_class_that_is_called_by_a_number_is_told_from_the_count() -> None:
+    table = pd.DataFrame({"path": "x", "label": ["2"] * 10, "predicted": ["2"] * 8 + ["1"] * 2})
+    evaluation = evaluate_predictions(table, ("1", "2"))
+    assert class_sentence(evaluation, 1, 0.95).startswith("misses 2 of 10 '2' (20 %")
+    assert class_sentence(evaluation, 1, 0.95).endswith("all as '1'")
+
+
 def test_percentages_near_the_ends_keep_the_digit_that_counts() -> None:
     assert [percent(share) for share in (0, 0.004, 0.00001, 0.5, 0.996, 1)] == ["0", "0.4", "0", "50", "99.6", "100"]
