@@ -18,6 +18,10 @@ ADVICE = {
         "A patient, slide or source image in two splits: the report would flatter. Stops a run.",
         "Cut anew with --resplit, keeping --group.",
     ),
+    "seen_in_training": (
+        "An image that the run has trained on or chosen by: its report would flatter. Stops `finetune evaluate`.",
+        "Take them out.",
+    ),
     "shortcut": (
         "Labels can be told without looking at the picture: a model will find that too.",
         "Take pictures of all classes in the same way, or crop, resize and save them alike before training.",

@@ -38,10 +38,12 @@ class Record:
         return not self.probe.reason
 
 
-def audit_records(records: Sequence[Record], copies: Sequence[NearPair] = ()) -> list[Finding]:
+def audit_records(
+    records: Sequence[Record], copies: Sequence[NearPair] = (), splits: Sequence[str] = SPLITS
+) -> list[Finding]:
     """Every finding about the images and their splits, sorted by severity, check and path.
 
-    `copies` are pairs of near duplicates by their places in `records`.
+    `copies` are pairs of near duplicates by their places in `records`, `splits` those that each class should be in.
     """
     good = [record for record in records if record.is_ok]
     found = [
@@ -50,7 +52,7 @@ def audit_records(records: Sequence[Record], copies: Sequence[NearPair] = ()) ->
         *_find_near_duplicates(records, copies),
         *_find_shortcuts(good),
         *_find_leaking_groups(good),
-        *_find_class_sizes(good),
+        *_find_class_sizes(good, splits),
         *_find_lookalike_labels(good),
         *_find_mixtures(good),
         *_find_odd_pictures(good),
@@ -170,12 +172,12 @@ def _find_leaking_groups(records: Sequence[Record]) -> Iterator[Finding]:
         yield Finding("group_leakage", ERROR, first.path, other.path, text)
 
 
-def _find_class_sizes(records: Sequence[Record]) -> Iterator[Finding]:
+def _find_class_sizes(records: Sequence[Record], splits: Sequence[str]) -> Iterator[Finding]:
     sizes = Counter(record.sample.label for record in records)
     held = Counter((record.sample.label, record.sample.split) for record in records)
     for label, size in sorted(sizes.items()):
-        parts = ", ".join(f"{split} {held[label, split]}" for split in SPLITS)
-        missing = [split for split in SPLITS if not held[label, split]]
+        parts = ", ".join(f"{split} {held[label, split]}" for split in splits)
+        missing = [split for split in splits if not held[label, split]]
         if size < SMALL_CLASS or missing:
             advice = f"none in {', '.join(missing)}" if missing else "its numbers will be rough"
             text = f"class {label!r} has {counted(size, 'image')} ({parts}); {advice}"

@@ -24,6 +24,7 @@ CHECKS = (
     "near_duplicate_across_splits",
     "label_conflict",
     "group_leakage",
+    "seen_in_training",
     "shortcut",
     "class_imbalance",
     "small_class",

@@ -16,12 +16,15 @@ from data_tools.columns import (
     OK,
     SKIPPED,
     SPLIT,
+    SPLITS,
     STATUS,
+    TEST,
     WIDTH,
 )
 from data_tools.copies import find_copies
 from data_tools.errors import DataError
-from data_tools.gates import check_classes, check_leakage, check_skipped, check_training_classes
+from data_tools.further_columns import read_further
+from data_tools.gates import check_any, check_classes, check_known, check_leakage, check_skipped, check_training_classes
 from data_tools.given_splits import assign_splits
 from data_tools.grouping import assign_groups
 from data_tools.keeping import Keeping
@@ -44,7 +47,7 @@ class Dataset:
     root: Path
     """Folder to which the paths of `table` are relative."""
     table: pd.DataFrame
-    """One row per image, skipped ones too; columns DATASET_COLUMNS, sorted by path."""
+    """One row per image, skipped ones too; columns DATASET_COLUMNS and `settings.further`, sorted by path."""
     labels: tuple[str, ...]
     """Class names, sorted as text; the target of a label is its place here."""
     findings: pd.DataFrame
@@ -79,29 +82,38 @@ def prepare_dataset(
     With `keeping`, decoded pixels are kept, and what is kept is not decoded; the dataset is the same. `is_audit` looks
     on where a run must not: at leaks, at skipped images under `strict`, at classes that train lacks.
 
-    Raises DataError, all faults at once, when the source cannot be read, a class has no usable image, or the
-    audit finds an error that `settings.allow` does not name.
+    Raises DataError, all faults at once, when the source cannot be read, a class has no usable image or, where
+    `settings.known_labels` are told, is none of them, or the audit finds an error that `settings.allow` does not name.
     """
-    listed = assign_groups(_list_source(source), settings.metadata, settings.group)
+    known = settings.known_labels
+    listed = assign_groups(_list_source(source, known is not None), settings.metadata, settings.group)
     listed = assign_splits(listed, settings.splits)
-    check_classes(listed, Counter(sample.label for sample in listed.samples), source)
+    further = read_further(listed, settings.further)
+    if known is None:
+        check_classes(listed, Counter(sample.label for sample in listed.samples), source)
+    else:
+        check_known(listed, known)
     records = _probe_source(listed, settings.scaling, workers, keeping, track)
-    check_classes(listed, Counter(record.sample.label for record in records if record.is_ok), source)
+    if known is None:
+        check_classes(listed, Counter(record.sample.label for record in records if record.is_ok), source)
+    else:
+        check_any(listed, records)
     if settings.strict and not is_audit:
         check_skipped(listed, records)
     copies = find_copies(records, track)
     records, note = part_records(records, settings, copies if settings.join_near_duplicates else ())
     scaling, told = settle_scaling(records, settings.scaling)
-    if not is_audit:
+    if not is_audit and known is None:
         check_training_classes(listed, records)
+    splits = SPLITS if known is None else (TEST,)
     rule = Finding("split_rule", NOTE, "", "", note)
-    findings = sort_findings([*listed.findings, *audit_records(records, copies), *told, rule])
+    findings = sort_findings([*listed.findings, *audit_records(records, copies, splits), *told, rule])
     if not is_audit:
         check_leakage(listed, findings, settings)
     spread = {name: len(sets) for name, sets in spread_over_splits(records).items()}
     return Dataset(
         root=Path(listed.root),
-        table=_tabulate(records),
+        table=_tabulate(records).assign(**further),
         labels=listed.labels,
         findings=pd.DataFrame([astuple(one) for one in findings], columns=list(FINDING_COLUMNS), dtype=str),
         held_out_note=note,
@@ -110,10 +122,10 @@ def prepare_dataset(
     )
 
 
-def _list_source(source: Path) -> Source:
+def _list_source(source: Path, is_held_out: bool) -> Source:
     try:
         if source.is_dir():
-            return scan_folder(source)
+            return scan_folder(source, is_held_out=is_held_out)
         if source.is_file():
             if source.suffix.lower() != ".csv":
                 raise DataError(f"{source}: is neither a folder nor a .csv manifest. {LAYOUT_HINT}")

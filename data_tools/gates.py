@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 
@@ -13,6 +14,7 @@ from data_tools.settings import DatasetSettings
 from data_tools.wording import counted
 
 _SHOWN = 3
+_CLASSES_SHOWN = 12
 
 
 def check_classes(source: Source, images: Counter[str], given: Path) -> None:
@@ -39,6 +41,28 @@ def check_classes(source: Source, images: Counter[str], given: Path) -> None:
     ]
     if faults:
         raise faults_error(name, faults)
+
+
+def check_known(source: Source, known: Sequence[str]) -> None:
+    """No class but those that a trained network knows."""
+    images = Counter(sample.label for sample in source.samples)
+    listed = ", ".join(map(repr, known[:_CLASSES_SHOWN])) + (", ..." if len(known) > _CLASSES_SHOWN else "")
+    faults = []
+    for label in source.labels:
+        if label not in known:
+            near = get_close_matches(label, known, n=1)
+            meant = f"did you mean {near[0]!r}? Else take it out" if near else "rename it or take it out"
+            what = f"class {label!r} ({counted(images[label], 'image')})"
+            faults.append(f"{what} is none that the network knows ({listed}); {meant}")
+    if faults:
+        raise faults_error(source.name, faults)
+
+
+def check_any(source: Source, records: Sequence[Record]) -> None:
+    """At least one image can be read."""
+    if not any(record.is_ok for record in records):
+        seen = f" ({counted(len(records), 'file')}, such as {records[0].sample.path})" if records else ""
+        raise DataError(f"{source.name}: holds no image that can be read{seen}; there is nothing to judge")
 
 
 def check_skipped(source: Source, records: Sequence[Record]) -> None:

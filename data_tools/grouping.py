@@ -19,7 +19,7 @@ Columns = dict[str, dict[str, str]]
 
 
 def assign_groups(source: Source, metadata: Path | None, group: str | None) -> Source:
-    """The source with `group` filled in; an image without one stays on its own (group "").
+    """The source with `group` filled in and the columns of `metadata`; an image without a group stays on its own ("").
 
     `group` names a column (of `metadata` first, then of the manifest) or is a regular expression with exactly
     one capture group, searched in the relative path. Without it a manifest's own `group` column counts.
@@ -27,6 +27,7 @@ def assign_groups(source: Source, metadata: Path | None, group: str | None) -> S
     columns = dict(source.columns)
     if metadata is not None:
         columns.update(_join_metadata(metadata, [sample.path for sample in source.samples]))
+        source = replace(source, columns=columns)
     if group is None:
         return source
     if group in columns:

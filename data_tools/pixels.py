@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from data_tools.packs import INDEX, PACK, RECORD_BYTES, Bytes, PackIndex, PackWriter, Place, read_place
+from data_tools.private import make_private_folder
 
 _ABOUT = "about.json"
 _RECOUNT_SHARE = 32
@@ -232,8 +233,7 @@ class PixelStore:
 
     def _prepare(self, shelf: Shelf, folder: Path) -> None:
         """Make the folder of a shelf with its description, where it is not there."""
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.mkdir(exist_ok=True)
+        make_private_folder(folder)
         about = folder / _ABOUT
         if not about.exists():
             aside = about.with_name(f".{_ABOUT}.{os.getpid()}.{threading.get_ident()}.tmp")

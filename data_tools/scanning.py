@@ -24,15 +24,16 @@ class _Leftovers:
     unlistable: list[str] = field(default_factory=list)
 
 
-def scan_folder(folder: Path) -> Source:
+def scan_folder(folder: Path, *, is_held_out: bool = False) -> Source:
     """Every image of a folder, sorted by path, with its label and, where folders give it, its split.
 
     A folder below a class belongs to that class, however deep. Linked folders are not entered; linked files
-    count where they stay inside `folder`. Raises DataError for a layout in which no classes can be found.
+    count where they stay inside `folder`. Raises DataError for a layout in which no classes can be found, or for
+    splits without a train part, unless all `is_held_out`.
     """
     root = folder.resolve()
     left = _Leftovers()
-    parts, ignored = _find_parts(root, left)
+    parts, ignored = _find_parts(root, left, is_held_out)
     samples: list[Sample] = []
     labels: set[str] = set()
     for part, split in parts:
@@ -55,7 +56,7 @@ def scan_folder(folder: Path) -> Source:
     return Source(str(root), folder.name or root.name, ordered, tuple(sorted(labels)), {}, tuple(findings))
 
 
-def _find_parts(root: Path, left: _Leftovers) -> tuple[list[tuple[Path, str]], list[Path]]:
+def _find_parts(root: Path, left: _Leftovers, is_held_out: bool) -> tuple[list[tuple[Path, str]], list[Path]]:
     """The folders that hold class folders, with their split, and the folders that are left out."""
     folders = [
         Path(entry.path) for entry in _listing(root, left) if not is_junk(entry.name) and _leads_to_folder(entry)
@@ -66,6 +67,8 @@ def _find_parts(root: Path, left: _Leftovers) -> tuple[list[tuple[Path, str]], l
     if TRAIN not in (split for _, split in named):
         if len(named) < len(folders):
             return [(root, "")], []
+        if is_held_out:
+            return named, []
         names = ", ".join(path.name for path, _ in named)
         raise DataError(f"{root.name}/ holds {names} but no train folder. {LAYOUT_HINT}")
     parts = [path for path, _ in named]

@@ -33,8 +33,13 @@ class DatasetSettings:
     """Seed of the cut."""
     strict: bool = False
     """Refuse data in which any image is skipped."""
+    further: tuple[str, ...] = ()
+    """Columns of manifest or metadata that the table of images takes along."""
     allow: tuple[str, ...] = ()
     """Error findings that do not stop the run, by name."""
+    known_labels: tuple[str, ...] | None = None
+    """The classes of a network that is trained already: every image is held out to judge it, whatever splits the data
+    bring; no other class may occur, and not each of them must."""
 
     def __post_init__(self) -> None:
         for name in self.allow:

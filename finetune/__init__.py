@@ -1,16 +1,18 @@
 """Transfer learning for small image sets: the frozen part of a network runs once, and is proven frozen.
 
 `finetune.run(data, recipe, out)` does the main job and returns a `RunResult`; recipes come from
-`recipes.load_recipe`. `finetune.cross_validate` holds every image out once. `finetune.freeze(model, policy)`
-locks any module for a training loop of your own. Names are imported when they are first used, so `import finetune`
-is light.
+`recipes.load_recipe`. `finetune.cross_validate` holds every image out once, `finetune.compare` sets recipes side by
+side, `finetune.evaluate(run, data, out)` judges a run on images from elsewhere. `finetune.freeze(model, policy)` locks
+any module for a training loop of your own. Names are imported when they are first used, so `import finetune` is light.
 """
 
 import importlib
 from typing import Any
 
 _HOMES = {
+    "ExternalResult": "finetune.jobs.external_validation",
     "RunResult": "finetune.jobs.run",
+    "evaluate": "finetune.jobs.external_validation",
     "run": "finetune.jobs.run",
     "CrossValidation": "finetune.jobs.cross_validate",
     "cross_validate": "finetune.jobs.cross_validate",

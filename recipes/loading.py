@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -15,6 +15,13 @@ from recipes.shipped import DEFAULT_RECIPE, recipe_names, recipe_text, unknown_r
 
 _UNRECORDED = {"data": {"workers"}, "train": {"device"}}
 _SECTIONS = tuple(name for name, value in Recipe() if isinstance(value, Settings))
+_MAPPINGS = {
+    (section, key): field.annotation
+    for section in _SECTIONS
+    for key, field in type(getattr(Recipe(), section)).model_fields.items()
+    if get_origin(field.annotation) is dict
+}
+"""Keys whose value is a mapping: a key path may lead into it, such as train.stage_factors.stage4."""
 Fault = tuple[str, str]
 
 
@@ -120,11 +127,28 @@ def _apply(content: dict[Any, Any], settings: Mapping[str, object]) -> list[Faul
             faults.append((path, f"is a section; set one of its keys: {path}.KEY=VALUE"))
         elif not dot:
             content[section] = value
-        elif section not in _SECTIONS or "." in key:
-            faults.append((path, explain_unknown_key(path.split(".") if section in _SECTIONS else [section])))
+        elif section not in _SECTIONS or (len(keys := _keys_within(section, key)) == 1 and "." in key):
+            faults.append((path, explain_unknown_key(path.split(".")[:2] if section in _SECTIONS else [section])))
         elif isinstance(content.setdefault(section, {}), dict):
-            content[section] = {**content[section], key: value}
+            content[section] = _with_value(content[section], keys, value)
     return faults
+
+
+def _keys_within(section: str, path: str) -> list[str]:
+    """`path` below a section as keys: past a key that holds a mapping the rest names one of it, dots and all."""
+    key, dot, name = path.partition(".")
+    if not dot or (section, key) not in _MAPPINGS:
+        return [path]
+    holds_mappings = get_origin(get_args(_MAPPINGS[section, key])[1]) is dict
+    return [key, *(name.split(".", 1) if holds_mappings else [name])]
+
+
+def _with_value(table: Mapping[Any, Any], keys: list[str], value: object) -> dict[Any, Any]:
+    """A copy of `table` in which `value` stands at the end of `keys`."""
+    first, *rest = keys
+    held = table.get(first)
+    inner = held if isinstance(held, dict) else {}
+    return {**table, first: _with_value(inner, rest, value) if rest else value}
 
 
 def _message(name: str, faults: list[Fault], settings: Mapping[str, object]) -> str:

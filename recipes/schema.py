@@ -1,33 +1,16 @@
 """What a recipe may say: every key, its meaning, its range and its default."""
 
-import unicodedata
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
+from recipes.evaluate import EvaluateSettings
 from recipes.nearest import nearest
 from recipes.policies import check_policy, check_stage
+from recipes.settings import Prefix, Settings, Text, check_text
 from recipes.transforms import TRANSFORMS
 
-_UNWRITABLE = {"Cc", "Cs", "Cn", "Zl", "Zp"}
 _WEIGHTS_WORDS = ("pretrained", "embedded", "none")
-
-
-def _check_text(text: str) -> str:
-    """Refuse what no name, path or pattern needs and no YAML file keeps as it is."""
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return _check_printable(text)
-
-
-def _check_printable(text: str) -> str:
-    if any(unicodedata.category(letter) in _UNWRITABLE for letter in text):
-        raise ValueError(f"must be one line of printable text, got {text[:40]!r}")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_check_text)]
-Prefix = Annotated[str, AfterValidator(_check_printable)]
 
 
 def _check_bounds(bounds: list[float]) -> list[float]:
@@ -38,14 +21,6 @@ def _check_bounds(bounds: list[float]) -> list[float]:
 
 Bounds = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_check_bounds)]
 Factor = Annotated[float, Field(ge=0, le=1000)]
-
-
-class Settings(BaseModel):
-    """Base of every section: unknown keys refused, no conversion of types, no change afterwards."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class DataSettings(Settings):
@@ -126,7 +101,7 @@ def _check_wish(policy: object, *, may_be_scheduled: bool) -> object:
     if len(words) != (len(policy) if isinstance(policy, list) else 1):
         raise ValueError("must be a policy name, or a list of stages and patterns; patterns are text, in quotes")
     for word in words:
-        _check_text(word)
+        check_text(word)
     check_policy(words if isinstance(policy, list) else words[0], may_be_scheduled=may_be_scheduled)
     return policy
 
@@ -266,13 +241,6 @@ class CacheSettings(Settings):
     """Precision of stored training views; auto: fp16, fp32 if it is too small. Evaluation images are always fp32."""
     budget_gb: float | None = Field(default=None, gt=0)
     """Disk that one run's features may take; null = by the free space."""
-
-
-class EvaluateSettings(Settings):
-    """How sure the report must be."""
-
-    confidence: float = Field(default=0.95, ge=0.5, le=0.999)
-    """Coverage of every interval."""
 
 
 class Recipe(Settings):

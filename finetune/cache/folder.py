@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from data_tools.private import make_private_folder
 from finetune.cache.entries import Entry, Kind, bytes_below, read_entries
 from finetune.cache.marks import UseMark
 from finetune.errors import EnvironmentFault
@@ -66,7 +67,7 @@ class CacheFolder:
         """
         folder = self.root / kind / key
         with self._guard():
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(folder)
             os.utime(folder)
             return UseMark(folder)
 
@@ -112,7 +113,7 @@ class CacheFolder:
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private_folder(self.root)
         with FileLock(self.root / ".lock"):
             yield
 

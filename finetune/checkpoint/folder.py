@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
+from data_tools.private import make_private_folder
 from finetune.errors import InputError
 from finetune.files import file_sha256, json_text, unwritable, write_bytes, written_aside
 
@@ -40,7 +41,7 @@ class CheckpointFolder:
 
         Raises EnvironmentFault when the disk cannot hold it; the earlier ones stay.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder)
         tensors_sha256 = _write_tensors(self._tensors(number), checkpoint.tensors)
         record = {
             "format": FORMAT,

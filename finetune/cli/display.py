@@ -8,10 +8,12 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from data_tools import Dataset
-    from finetune.evaluation import Evaluation, Metric
+    from finetune.evaluation import Change, Evaluation, Metric
     from finetune.jobs.compare import ComparisonResult
     from finetune.jobs.cross_validate import CrossValidation
     from finetune.jobs.run import RunResult
@@ -103,6 +105,18 @@ def show_evaluation(console: Console, evaluation: "Evaluation") -> None:
         console.print(f"{name.replace('_', ' ')}: {_interval(evaluation.overall[name])}", highlight=False)
     for warning in evaluation.warnings:
         console.print(f"warning: {escape(warning)}", highlight=False)
+
+
+def show_changes(console: Console, changes: "Sequence[Change]") -> None:
+    """The overall metrics on the run's own test part and here."""
+    table = Table(title="against the run's own test part", title_justify="left")
+    for heading in ("metric", "own", "here", "difference"):
+        table.add_column(heading, justify="left" if heading == "metric" else "right")
+    for change in changes:
+        if change.label is None:
+            told = [_interval(metric) for metric in (change.own, change.here, change.difference)]
+            table.add_row(change.metric.replace("_", " "), *told)
+    console.print(table)
 
 
 def show_paths(console: Console, folder: Path) -> None:

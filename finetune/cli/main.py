@@ -15,6 +15,7 @@ _COMMANDS = {
     "plan": ("finetune.cli.plan", "Show what of a model would be frozen, where it is cut, and what a run would cost."),
     "cv": ("finetune.cli.cv", "Cross-validation by group: every image is judged by a model that had not seen it."),
     "compare": ("finetune.cli.compare", "Policies, recipes or backbones side by side; the test part is left alone."),
+    "evaluate": ("finetune.cli.evaluate", "Judge a run's network on labelled images from elsewhere."),
     "report": ("finetune.cli.report", "Rebuild every report file from a predictions table."),
     "cache": ("finetune.cli.cache", "List and clean what is kept on disk between runs."),
     "recipes": ("finetune.cli.recipes", "List, show, copy and check recipes."),

@@ -56,6 +56,29 @@ _OPTIONS = [
 ]
 
 
+_REPORT_OPTIONS = [
+    click.option("--subgroup", metavar="COLUMN", multiple=True, help="Rows of their own for each value, such as site."),
+    click.option("--ordered", is_flag=True, help="Classes are grades, by the number in each name."),
+]
+
+
+def report_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that shape a report alone to a command."""
+    for option in reversed(_REPORT_OPTIONS):
+        command = option(command)
+    return command
+
+
+def report_settings(options: dict[str, Any]) -> dict[str, object]:
+    """The recipe keys that the options of a report stand for, but for those that were not given."""
+    settings: dict[str, object] = {}
+    if options.get("subgroup"):
+        settings["evaluate.subgroups"] = list(options["subgroup"])
+    if options.get("ordered"):
+        settings["evaluate.ordered"] = True
+    return settings
+
+
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add every option that shapes a recipe to a command."""
     return _MODEL(recipe_options_but_model(command))
@@ -87,7 +110,7 @@ def recipe_from(options: dict[str, Any]) -> Recipe:
     overrides |= {f"data.{name}": True for name in ("resplit", "strict") if options[name]}
     if options["allow"]:
         overrides["data.allow"] = list(options["allow"])
-    return load_recipe(options["recipe"], overrides)
+    return load_recipe(options["recipe"], overrides | report_settings(options))
 
 
 def data_argument(command: Callable[..., Any]) -> Callable[..., Any]:

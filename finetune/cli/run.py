@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from finetune.cli.options import data_argument, recipe_from, recipe_options
+from finetune.cli.options import data_argument, recipe_from, recipe_options, report_options
 from finetune.cli.process import importing
 from finetune.cli.progress import ConsoleTrack, sayer
 
@@ -15,6 +15,7 @@ from finetune.cli.progress import ConsoleTrack, sayer
 @click.command("run")
 @data_argument
 @recipe_options
+@report_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: runs/<name>-<number>.")
 @click.option("--overwrite", is_flag=True, help="Replace the run that --out holds.")
 @click.option("--resume", is_flag=True, help="Go on with the run that was stopped, from its last checkpoint.")

@@ -1,70 +1,58 @@
 """Turns a predictions table into an Evaluation: every number with its interval."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from finetune.errors import InputError
 from finetune.evaluation import counts as counting
-from finetune.evaluation import probabilities, ranking
+from finetune.evaluation import ranking
 from finetune.evaluation.cautions import find_cautions
-from finetune.evaluation.counts import Counts, Outcomes
+from finetune.evaluation.counts import Counts
+from finetune.evaluation.grades import quadratic_kappa
 from finetune.evaluation.intervals import (
     clopper_pearson,
     effective_size,
     jackknife_variance,
-    log_bootstrap_interval,
     mean_of_shares,
     share_interval,
 )
-from finetune.evaluation.predictions import (
-    GROUP,
-    LABEL,
-    PATH,
-    PREDICTED,
-    SPLIT,
-    normalise_predictions,
-    score_column,
-)
+from finetune.evaluation.losses import NO_SCORES, evaluate_probabilities
 from finetune.evaluation.result import Evaluation, Metric, undefined
+from finetune.evaluation.split import Split, read_split
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 _GROUPED = "clopper-pearson over groups"
-_LOSS_METHOD = "bootstrap-t over groups"
-_FEWEST_GROUPS = 10
-_NO_SCORES = "the predictions hold no scores"
-_NO_PROBABILITIES = "the scores are no probabilities: they do not lie in 0 to 1 or do not sum to 1"
-
-
-@dataclass(frozen=True)
-class Split:
-    """One split of a predictions table, as arrays."""
-
-    outcomes: Outcomes
-    scores: Floats | None  # (images, classes)
-    groups_per_class: Floats  # groups with an image of each class
-    groups_of_rest: Floats  # groups with an image of another class
-    labels: tuple[str, ...]
-    confidence: float
 
 
 def evaluate_predictions(
-    predictions: pd.DataFrame, labels: Sequence[str], *, split: str = "test", confidence: float = 0.95
+    predictions: pd.DataFrame,
+    labels: Sequence[str],
+    *,
+    split: str = "test",
+    confidence: float = 0.95,
+    order: Sequence[str] | None = None,
 ) -> Evaluation:
     """Evaluate the rows of one split; an image without a group is its own.
 
+    With `order`, the classes from the least grade to the most, the overall numbers hold a quadratic-weighted kappa.
     Raises InputError where the split is empty or a row names a class outside `labels`.
     """
-    part = read_split(predictions, tuple(labels), split, confidence)
+    return evaluate_split(read_split(predictions, tuple(labels), split, confidence), split, order)
+
+
+def evaluate_split(part: Split, split: str = "test", order: Sequence[str] | None = None) -> Evaluation:
+    """Evaluate one split that is at hand as arrays; `split` is its name."""
     counts = counting.count(part.outcomes)
     without = counting.count_without_each_group(part.outcomes)
     per_class, areas = _evaluate_classes(part, counts)
     recalls = [metrics["recall"] for metrics in per_class.values()]
     overall = _evaluate_overall(part, counts, without, areas, recalls)
+    if order is not None:
+        overall["quadratic_kappa"] = _evaluate_grades(part, order)
     return Evaluation(
         task="multiclass",
         split=split,
@@ -78,49 +66,6 @@ def evaluate_predictions(
     )
 
 
-def select_split(predictions: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Rows of one split, normalised. Raises InputError where there are none."""
-    table = normalise_predictions(predictions)
-    rows = table[table[SPLIT] == split].reset_index(drop=True)
-    if rows.empty:
-        seen = ", ".join(repr(name) for name in sorted(set(table[SPLIT].astype(str)))[:5]) or "no rows"
-        raise InputError(f"the predictions hold no row of the split {split!r}, only: {seen}.")
-    return rows
-
-
-def read_split(predictions: pd.DataFrame, labels: tuple[str, ...], split: str, confidence: float) -> Split:
-    """One split as arrays. Raises InputError as `evaluate_predictions` does."""
-    rows = select_split(predictions, split)
-    truth, predicted = (_to_targets(rows, column, labels) for column in (LABEL, PREDICTED))
-    named = rows[GROUP].astype(str)
-    own = pd.Series([f"\0{number}" for number in range(len(rows))])
-    group, _ = pd.factorize(named.where(named != "", own))
-    groups = int(group.max()) + 1
-    columns = [score_column(label) for label in labels]
-    missing = [column for column in columns if column not in rows.columns]
-    if missing and len(missing) < len(columns):
-        raise InputError(f"the predictions table lacks the column {missing[0]!r}.")
-    scores = None if missing else rows[columns].to_numpy(dtype=np.float64)
-    pairs = np.unique(np.stack([group, truth]), axis=1)
-    groups_per_class = np.bincount(pairs[1], minlength=len(labels)).astype(np.float64)
-    is_pure = np.bincount(pairs[0], minlength=groups)[pairs[0]] == 1
-    groups_of_rest = groups - np.bincount(pairs[1][is_pure], minlength=len(labels)).astype(np.float64)
-    outcomes = Outcomes(truth, predicted, group.astype(np.int64), len(labels), groups)
-    return Split(outcomes, scores, groups_per_class, groups_of_rest, labels, confidence)
-
-
-def _to_targets(rows: pd.DataFrame, column: str, labels: tuple[str, ...]) -> NDArray[np.int64]:
-    targets = pd.Index(labels, dtype=object).get_indexer(pd.Index(rows[column].astype(object)))
-    unknown = np.flatnonzero(targets < 0)
-    if len(unknown):
-        row = rows.iloc[int(unknown[0])]
-        raise InputError(
-            f"the predictions name a class {str(row[column])!r} in column {column!r} (image {str(row[PATH])!r}) "
-            f"that is none of the {len(labels)} classes with scores."
-        )
-    return targets.astype(np.int64)
-
-
 def _evaluate_classes(part: Split, counts: Counts) -> tuple[dict[str, dict[str, Metric]], tuple[Floats, Floats]]:
     """Metrics of every class, and the ROC areas: (classes,) and (groups, classes)."""
     outcomes = part.outcomes
@@ -131,11 +76,11 @@ def _evaluate_classes(part: Split, counts: Counts) -> tuple[dict[str, dict[str, 
     for k, label in enumerate(part.labels):
         is_class, is_called = outcomes.truth == k, outcomes.predicted == k
         metrics = {
-            "precision": _proportion(part, is_right, is_called, "no image was called this class"),
-            "recall": _proportion(part, is_right, is_class, "no image is of this class"),
+            "precision": proportion(part, is_right, is_called, "no image was called this class"),
+            "recall": proportion(part, is_right, is_class, "no image is of this class"),
             "f1": _f1(part, counts, k),
-            "specificity": _proportion(part, ~is_called, ~is_class, "every image is of this class"),
-            "npv": _proportion(part, ~is_class, ~is_called, "every image was called this class"),
+            "specificity": proportion(part, ~is_called, ~is_class, "every image is of this class"),
+            "npv": proportion(part, ~is_class, ~is_called, "every image was called this class"),
         }
         metrics["roc_auc"], areas[k], areas_without[:, k] = _roc_auc(part, k)
         metrics["average_precision"] = _average_precision(part, k)
@@ -147,42 +92,44 @@ def _evaluate_overall(
     part: Split, counts: Counts, without: Counts, areas: tuple[Floats, Floats], recalls: Sequence[Metric]
 ) -> dict[str, Metric]:
     groups, over = part.groups_per_class, counting.mean_over_classes
-    even = _even_size(groups[groups > 0])
-    f1_size = _even_size(np.maximum(groups[np.isfinite(counting.f1(counts))], 1))
+    even = even_size(groups[groups > 0])
+    f1_size = even_size(np.maximum(groups[np.isfinite(counting.f1(counts))], 1))
     sides = np.minimum(groups, part.groups_of_rest)[np.isfinite(areas[0])]
-    area_size = float(np.min(sides)) if 0 < len(sides) <= 2 else _even_size(np.maximum(sides, 1))
+    area_size = float(np.min(sides)) if 0 < len(sides) <= 2 else even_size(np.maximum(sides, 1))
     constant = "only one class occurs among the labels or among the predictions"
-    one_class = _NO_SCORES if part.scores is None else "no class has images on both sides"
+    one_class = NO_SCORES if part.scores is None else "no class has images on both sides"
     mcc = (float(counting.matthews(counts)) + 1) / 2, (counting.matthews(without) + 1) / 2
     is_right = part.outcomes.truth == part.outcomes.predicted
     f1s = over(counting.f1(counts)), over(counting.f1(without))
-    return {
-        "accuracy": _proportion(part, is_right, np.ones_like(is_right), "no images"),
+    metrics = {
+        "accuracy": proportion(part, is_right, np.ones_like(is_right), "no images"),
         "balanced_accuracy": _balanced_accuracy(part, recalls, over(counting.recall(without)), even),
-        "macro_f1": _jackknifed(part, float(f1s[0]), f1s[1], f1_size, "no images"),
-        "mcc": _stretch(_jackknifed(part, *mcc, even, constant)),
-        "roc_auc": _jackknifed(part, float(over(areas[0])), over(areas[1]), area_size, one_class),
-        **_evaluate_probabilities(part),
+        "macro_f1": jackknifed(part, float(f1s[0]), f1s[1], f1_size, "no images"),
+        "mcc": stretch(jackknifed(part, *mcc, even, constant)),
+        "roc_auc": jackknifed(part, float(over(areas[0])), over(areas[1]), area_size, one_class),
     }
+    exists = {"balanced_accuracy": groups > 0, "macro_f1": np.isfinite(counting.f1(counts))}
+    exists["roc_auc"] = np.isfinite(areas[0])
+    averages = {name: _over_classes(part, metrics[name], kept) for name, kept in exists.items()}
+    return metrics | averages | evaluate_probabilities(part)
 
 
-def _evaluate_probabilities(part: Split) -> dict[str, Metric]:
-    scores, outcomes = part.scores, part.outcomes
-    if scores is None or not probabilities.are_probabilities(scores):
-        reason = _NO_SCORES if scores is None else _NO_PROBABILITIES
-        return {name: undefined(reason) for name in ("log_loss", "brier", "calibration_error")}
-    is_right = outcomes.predicted == outcomes.truth
-    error = probabilities.calibration_error(scores.max(axis=1), is_right)
-    method = f"{probabilities.CALIBRATION_BINS} bins of equal width"
-    no_interval = "no honest interval exists for a calibration error"
-    return {
-        "log_loss": _mean_loss(part, probabilities.log_losses(scores, outcomes.truth)),
-        "brier": _mean_loss(part, probabilities.brier_losses(scores, outcomes.truth), 2.0),
-        "calibration_error": Metric(error, None, None, method, float(len(is_right)), no_interval),
-    }
+def _over_classes(part: Split, average: Metric, exists: Bools) -> Metric:
+    """The average, with the names of the classes that it is over where they are not all."""
+    if average.value is None or exists.all():
+        return average
+    return replace(average, classes=tuple(part.labels[k] for k in np.flatnonzero(exists)))
 
 
-def _proportion(part: Split, hits: Bools, members: Bools, reason: str) -> Metric:
+def _evaluate_grades(part: Split, order: Sequence[str]) -> Metric:
+    places = np.array([order.index(label) for label in part.labels], dtype=np.int64)
+    kappa, without = quadratic_kappa(part.outcomes, places)
+    size = even_size(part.groups_per_class[part.groups_per_class > 0])
+    reason = "truth and answers are all one grade"
+    return stretch(jackknifed(part, (kappa + 1) / 2, (without + 1) / 2, size, reason))
+
+
+def proportion(part: Split, hits: Bools, members: Bools, reason: str) -> Metric:
     """The share of hits among members, both (images,)."""
     if not members.any():
         return undefined(reason)
@@ -199,7 +146,7 @@ def _f1(part: Split, counts: Counts, k: int) -> Metric:
     """F1 through J = TP / (TP + FP + FN), of which it is 2J / (1 + J)."""
     is_class, is_called = part.outcomes.truth == k, part.outcomes.predicted == k
     reason = "no image is of this class and none was called so"
-    jaccard = _proportion(part, is_class & is_called, is_class | is_called, reason)
+    jaccard = proportion(part, is_class & is_called, is_class | is_called, reason)
     if jaccard.low is None or jaccard.high is None:
         return jaccard
     value = float(2 * counts.hits[k] / (counts.images[k] + counts.calls[k]))
@@ -215,10 +162,10 @@ def _balanced_accuracy(part: Split, recalls: Sequence[Metric], without: Floats, 
         return undefined("no images")
     shares, lows, highs, sizes = (np.array(column, dtype=np.float64) for column in zip(*known, strict=True))
     value, (low, high) = float(shares.mean()), mean_of_shares(shares, lows, highs)
-    size = _even_size(sizes)
-    if part.groups_per_class.sum() == part.outcomes.groups:
+    size = even_size(sizes)
+    if part.is_pure:
         return Metric(value, min(low, value), max(high, value), "mover", size)
-    other = _jackknifed(part, value, without, even, "")
+    other = jackknifed(part, value, without, even, "")
     lowest, highest = (min(low, other.low or 0.0), max(high, other.high or 0.0))
     return Metric(value, lowest, highest, "mover and jackknife", min(size, other.n_eff or size))
 
@@ -227,24 +174,24 @@ def _roc_auc(part: Split, k: int) -> tuple[Metric, float, Floats]:
     outcomes = part.outcomes
     positive = outcomes.truth == k
     if part.scores is None or positive.all() or not positive.any():
-        reason = _NO_SCORES if part.scores is None else "every image is of this class" if positive.all() else ""
+        reason = NO_SCORES if part.scores is None else "every image is of this class" if positive.all() else ""
         nothing = np.full(outcomes.groups, np.nan)
         return undefined(reason or "no image is of this class"), float("nan"), nothing
     area, without = ranking.roc_auc(positive, part.scores[:, k], outcomes.group, outcomes.groups)
     smaller = float(min(part.groups_per_class[k], part.groups_of_rest[k]))
-    return _jackknifed(part, area, without, smaller, ""), area, without
+    return jackknifed(part, area, without, smaller, ""), area, without
 
 
 def _average_precision(part: Split, k: int) -> Metric:
     outcomes = part.outcomes
     if part.scores is None:
-        return undefined(_NO_SCORES)
+        return undefined(NO_SCORES)
     positive = outcomes.truth == k
     value, without = ranking.average_precision(positive, part.scores[:, k], outcomes.group, outcomes.groups)
-    return _jackknifed(part, value, without, part.groups_per_class[k], "no image is of this class")
+    return jackknifed(part, value, without, part.groups_per_class[k], "no image is of this class")
 
 
-def _jackknifed(part: Split, share: float, without: Floats, fallback: float, reason: str) -> Metric:
+def jackknifed(part: Split, share: float, without: Floats, fallback: float, reason: str) -> Metric:
     """A measure between 0 and 1: Clopper-Pearson at the size that its jackknife variance amounts to.
 
     Where the measure does not exist without some group, `fallback` also bounds the size.
@@ -261,7 +208,7 @@ def _jackknifed(part: Split, share: float, without: Floats, fallback: float, rea
     return Metric(share, min(low, share), max(high, share), "jackknife", size)
 
 
-def _stretch(metric: Metric) -> Metric:
+def stretch(metric: Metric) -> Metric:
     """A metric of 0 to 1 laid over -1 to 1."""
     if metric.value is None or metric.low is None or metric.high is None:
         return metric
@@ -269,21 +216,6 @@ def _stretch(metric: Metric) -> Metric:
     return Metric(value, low, high, metric.method, metric.n_eff)
 
 
-def _mean_loss(part: Split, losses: Floats, most: float = np.inf) -> Metric:
-    outcomes = part.outcomes
-    value = max(0.0, float(losses.mean()))
-    if outcomes.groups < _FEWEST_GROUPS:
-        reason = f"an interval of a mean loss needs {_FEWEST_GROUPS} groups, and here are {outcomes.groups}"
-        return Metric(value, None, None, _LOSS_METHOD, None, reason)
-    totals = np.bincount(outcomes.group, weights=losses, minlength=outcomes.groups).astype(np.float64)
-    sizes = np.bincount(outcomes.group, minlength=outcomes.groups).astype(np.float64)
-    bounds = log_bootstrap_interval(totals, sizes, part.confidence)
-    if bounds is None:
-        return Metric(value, None, None, _LOSS_METHOD, None, "the groups are too much alike for an interval")
-    low, high = min(bounds[0], value), min(max(bounds[1], value), most)
-    return Metric(value, low, high, _LOSS_METHOD, float(outcomes.groups))
-
-
-def _even_size(groups: Floats) -> float:
+def even_size(groups: Floats) -> float:
     """Effective size of a plain mean over classes: 1 / sum(1 / (K^2 n_k))."""
     return float(len(groups) ** 2 / (1 / groups).sum()) if len(groups) else 1.0

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import betaincinv, stdtrit
 
 Floats = NDArray[np.float64]
 _NO_VARIANCE = 1e-18
@@ -17,8 +17,8 @@ _LEAST_ERROR = 1e-9
 def clopper_pearson(successes: float, size: float, confidence: float) -> tuple[float, float]:
     """Exact interval of a proportion (Clopper and Pearson, 1934); `successes` and `size` may be fractions."""
     tail = (1 - confidence) / 2
-    low = 0.0 if successes <= 0 else float(stats.beta.ppf(tail, successes, size - successes + 1))
-    high = 1.0 if successes >= size else float(stats.beta.ppf(1 - tail, successes + 1, size - successes))
+    low = 0.0 if successes <= 0 else float(betaincinv(successes, size - successes + 1, tail))
+    high = 1.0 if successes >= size else float(betaincinv(successes + 1, size - successes, 1 - tail))
     share = successes / size
     return min(max(low, 0.0), share), max(min(high, 1.0), share)
 
@@ -58,7 +58,7 @@ def effective_size(
 def _freedom_factor(size: float, groups: int, confidence: float) -> float:
     """The square of t with size - 1 over t with groups - 1 degrees of freedom, at most 1."""
     tail = (1 + confidence) / 2
-    ratio = float(stats.t.ppf(tail, size - 1) / stats.t.ppf(tail, groups - 1))
+    ratio = float(stdtrit(size - 1, tail) / stdtrit(groups - 1, tail))
     return min(ratio, 1.0) ** 2
 
 
@@ -123,25 +123,40 @@ def log_bootstrap_interval(
     """Interval of a mean of losses, from the sums and sizes of groups: bootstrap-t over groups, of the logarithm.
 
     Efron and Tibshirani (1993), chapter 12; the standard error is that of the ratio estimator. None where no group
-    differs from the others, or there are no losses.
+    differs from the others, or there are no losses. Where few groups lose much, the upper bound may be infinite.
     """
-    mean, error = _log_ratio(totals, sizes)
-    if not (math.isfinite(float(mean)) and float(error) > _LEAST_ERROR):
+    mean = float(totals.sum() / sizes.sum())
+    _, whole = _log_ratios(np.ones((1, len(sizes))), totals, sizes, mean)
+    error = float(whole[0])
+    if not error > _LEAST_ERROR:
         return None
-    drawn = np.random.default_rng(seed).integers(0, len(sizes), (_RESAMPLES, len(sizes)))
-    means, errors = _log_ratio(totals[drawn], sizes[drawn])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        studentised = (means - mean) / errors
+    shifts, errors = _log_ratios(_resampled(len(sizes), seed), totals, sizes, mean)
+    told = np.isfinite(shifts) & (errors > _LEAST_ERROR)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(studentised[np.isfinite(studentised)], [tail, 1 - tail])
-    return math.exp(float(mean - high * error)), math.exp(float(mean - low * error))
+    low, high = np.quantile(shifts[told] / errors[told], [tail, 1 - tail])
+    with np.errstate(over="ignore"):
+        return mean * float(np.exp(-high * error)), mean * float(np.exp(-low * error))
 
 
-def _log_ratio(totals: Floats, sizes: Floats) -> tuple[Floats, Floats]:
-    """Logarithm of total / size, and its standard error by the delta method; groups are the last axis."""
-    groups = sizes.shape[-1]
-    total, size = totals.sum(axis=-1, keepdims=True), sizes.sum(axis=-1, keepdims=True)
-    ratio = total / size
-    variance = groups / (groups - 1) * ((totals - ratio * sizes) ** 2).sum(axis=-1) / size[..., 0] ** 2
+def _resampled(groups: int, seed: int) -> Floats:
+    """How often each resample drew each group: (resamples, groups)."""
+    drawn = np.random.default_rng(seed).integers(0, groups, (_RESAMPLES, groups))
+    drawn += groups * np.arange(_RESAMPLES)[:, np.newaxis]
+    counted = np.bincount(drawn.ravel(), minlength=_RESAMPLES * groups)
+    return counted.reshape(_RESAMPLES, groups).astype(np.float64)
+
+
+def _log_ratios(times: Floats, totals: Floats, sizes: Floats, mean: float) -> tuple[Floats, Floats]:
+    """Logarithm of total / size less that of `mean`, and its standard error by the delta method, of each resample.
+
+    `times` says how often each group is in each: (resamples, groups). What is summed is the distance of a group's
+    total from what `mean` makes it, lest two large numbers cancel.
+    """
+    groups = len(sizes)
+    away = totals - mean * sizes
+    columns = np.stack([away, sizes, away**2, away * sizes, sizes**2], axis=1)
+    off, size, squares, products, size_squares = (times @ columns).T
+    shift = off / size
+    variance = groups / (groups - 1) * (squares - 2 * shift * products + shift**2 * size_squares) / size**2
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(ratio[..., 0]), np.sqrt(variance) / ratio[..., 0]
+        return np.log1p(shift / mean), np.sqrt(np.maximum(variance, 0.0)) / (mean + shift)

@@ -13,12 +13,19 @@ from finetune.errors import InputError
 PATH, LABEL, GROUP, SPLIT, PREDICTED = "path", "label", "group", "split", "predicted"
 REQUIRED_COLUMNS = (PATH, LABEL, PREDICTED)
 SCORE_PREFIX = "score_"
+CALIBRATED_PREFIX = "calibrated_"
+"""Neither prefix begins the other, so no two classes share a column, whatever they are called."""
 _FAULTS_SHOWN = 5
 
 
 def score_column(label: str) -> str:
     """Name of the column that holds the score of class `label`."""
     return SCORE_PREFIX + label
+
+
+def calibrated_column(label: str) -> str:
+    """Name of the column that holds the calibrated score of class `label`; written for others, never read back."""
+    return CALIBRATED_PREFIX + label
 
 
 def labels_of(predictions: pd.DataFrame) -> tuple[str, ...]:

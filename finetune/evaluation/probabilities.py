@@ -1,12 +1,17 @@
 """Measures of the scores as probabilities: log loss, Brier score, calibration error."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import fftconvolve
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 CALIBRATION_BINS = 10
+WORST_LOG_LOSS = -math.log(np.finfo(np.float64).eps)
+"""Of one image: its score is kept off 0."""
 _SUM_TOLERANCE = 0.01
 
 
@@ -23,7 +28,10 @@ def log_losses(scores: Floats, truth: Ints) -> Floats:
 
 
 def brier_losses(scores: Floats, truth: Ints) -> Floats:
-    """Squared distance of each image's scores from its label; halved for two classes, as scikit-learn does."""
+    """Squared distance of each image's scores from its label, 0 to 2 (Brier, 1950).
+
+    Halved for two classes, as scikit-learn does, where it is the squared distance of one score from 0 or 1: 0 to 1.
+    """
     wanted = np.zeros_like(scores)
     wanted[np.arange(len(truth)), truth] = 1.0
     squares = ((scores - wanted) ** 2).sum(axis=1)
@@ -41,3 +49,32 @@ def calibration_error(confidence: Floats, is_right: NDArray[np.bool_]) -> float:
     bins = calibration_bins(confidence)
     gaps = np.bincount(bins, weights=is_right.astype(np.float64) - confidence, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(confidence))
+
+
+def expected_calibration_error(confidence: Floats) -> float:
+    """The calibration error to expect of a model whose confidences are true, of as many images in the same bins.
+
+    Exact: in each bin the count of right answers is a sum of independent yes and no, each at its own confidence, and
+    its distribution is what their product of polynomials says. That such an error is not 0 is shown by Broecker and
+    Smith (2007), who draw the outcomes at random in place of this sum.
+    """
+    confidence = np.clip(confidence, 0.0, 1.0)
+    bins = calibration_bins(confidence)
+    inside = (confidence[bins == number] for number in range(CALIBRATION_BINS))
+    return sum(_mean_distance(chances) for chances in inside if len(chances)) / len(confidence)
+
+
+def _mean_distance(chances: Floats) -> float:
+    """Mean distance of the number of successes from its own mean, of independent trials with these chances."""
+    counts = count_distribution(chances)
+    return float(counts @ np.abs(np.arange(len(counts)) - chances.sum()))
+
+
+def count_distribution(chances: Floats) -> Floats:
+    """Probability of 0, 1, 2, ... successes of independent trials with these chances (Poisson-binomial)."""
+    most = 1 << (len(chances) - 1).bit_length()
+    padded = np.concatenate([chances, np.zeros(most - len(chances))])  # a chance of 0 changes no count
+    parts = np.stack([1 - padded, padded], axis=1)  # (parts, counts)
+    while len(parts) > 1:
+        parts = np.clip(fftconvolve(parts[0::2], parts[1::2], axes=1), 0.0, None)
+    return np.asarray(parts[0][: len(chances) + 1], dtype=np.float64)

@@ -18,16 +18,16 @@ def roc_auc(positive: Bools, scores: Floats, group: Ints, groups: int) -> tuple[
 
     NaN where one of the two sides is empty. Sorting costs O(n log n), whatever the number of groups.
     """
-    one_table = np.zeros_like(group)
-    rank = _midranks(scores, one_table)
     wins = np.empty_like(scores)  # of a positive: negatives it beats; of a negative: positives that beat it
-    wins[positive] = rank[positive] - _midranks(scores[positive], one_table[positive])
-    wins[~positive] = positive.sum() - (rank[~positive] - _midranks(scores[~positive], one_table[~positive]))
+    wins[positive] = _beaten(scores[positive], scores[~positive])
+    wins[~positive] = positive.sum() - _beaten(scores[~positive], scores[positive])
     total = wins[positive].sum()
     positives = np.bincount(group[positive], minlength=groups).astype(np.float64)
     negatives = np.bincount(group[~positive], minlength=groups).astype(np.float64)
-    inside_rank = np.bincount(group[positive], weights=_midranks(scores, group)[positive], minlength=groups)
-    inside = inside_rank - positives * (positives + 1) / 2
+    mixed = ((positives > 0) & (negatives > 0))[group]  # elsewhere no pair lies inside a group
+    own, inner = mixed & positive, positive[mixed]
+    inside_rank = np.bincount(group[own], weights=_midranks(scores[mixed], group[mixed])[inner], minlength=groups)
+    inside = inside_rank - np.where((positives > 0) & (negatives > 0), positives * (positives + 1) / 2, 0.0)
     left = total - np.bincount(group, weights=wins, minlength=groups) + inside
     pairs = (positives.sum() - positives) * (negatives.sum() - negatives)
     whole = divide(np.array(total), np.array(positives.sum() * negatives.sum()))
@@ -102,6 +102,13 @@ def _precision_without_each_group(members: _Members, above_hits: Floats, above_a
         removed = members.own[these] * (above_hits[last] - hits) * share[last]
         sums += np.bincount(members.group[these], weights=added - removed, minlength=groups)
     return np.asarray(sums, dtype=np.float64)
+
+
+def _beaten(scores: Floats, others: Floats) -> Floats:
+    """How many of the others each score beats; ties count half."""
+    in_order = np.sort(others)
+    below, not_above = (np.searchsorted(in_order, scores, side=side) for side in ("left", "right"))
+    return np.asarray((below + not_above) / 2, dtype=np.float64)
 
 
 def _running(values: Floats) -> Floats:

@@ -21,7 +21,11 @@ OVERALL_METRICS = (
 
 @dataclass(frozen=True)
 class Metric:
-    """One number, low <= value <= high; all None with a reason where it does not exist."""
+    """One number, low <= value <= high; all None with a reason where it does not exist.
+
+    `classes` names those that an average is over where these are not all of them. `expected_if_calibrated` is the
+    calibration error that a model whose confidences are true would be expected to show on as many images.
+    """
 
     value: float | None
     low: float | None
@@ -29,6 +33,8 @@ class Metric:
     method: str | None
     n_eff: float | None
     reason: str | None = None
+    classes: tuple[str, ...] | None = None
+    expected_if_calibrated: float | None = None
 
 
 @dataclass(frozen=True)

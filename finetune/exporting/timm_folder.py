@@ -7,16 +7,17 @@ import torch
 from safetensors.torch import save_file
 from timm.models._hub import save_config_for_hf, save_for_hf
 
+from data_tools.private import make_private_folder
 from finetune.backbones import Backbone
 from finetune.heads import multi_stage_head
 
 
 def save_model_folder(backbone: Backbone, labels: Sequence[str], folder: Path) -> None:
     """Write a folder from which `finetune.load_model` reads the same network; plain timm too, if the head is timm's."""
+    make_private_folder(folder)
     if backbone.plain is None:
         save_timm_folder(backbone, labels, folder)
         return
-    folder.mkdir(parents=True, exist_ok=True)
     backbone.model.to(memory_format=torch.contiguous_format)
     save_file(backbone.model.state_dict(), folder / "model.safetensors")
     head = multi_stage_head(backbone)

@@ -18,6 +18,9 @@ def load_model(folder: Path | str) -> Backbone:
     """
     folder = Path(folder)
     head, weights = _saved_head(folder), read_weights(folder / "model.safetensors")
+    architecture = _read_config(folder).get("architecture")
+    if not isinstance(architecture, str) or not timm.is_model(architecture):
+        raise WeightsError(f"{folder}: config.json names no architecture of timm {timm.__version__}: {architecture!r}.")
     model: Any = timm.create_model(f"local-dir:{folder}", pretrained=False)
     backbone = describe_backbone(model.pretrained_cfg["architecture"], model, is_pretrained=True)
     if head == "multi-stage":
@@ -25,14 +28,34 @@ def load_model(folder: Path | str) -> Backbone:
     try:
         backbone.model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
-        raise WeightsError(f"{folder}: model.safetensors is not what config.json says: {error}") from error
+        told = " ".join(str(error).split())
+        raise WeightsError(f"{folder}: model.safetensors is not what config.json says: {told}") from error
     backbone.model.eval()
     return backbone
 
 
+def saved_labels(folder: Path | str) -> tuple[str, ...]:
+    """The classes of a saved network, in the order of its scores.
+
+    Raises WeightsError where `config.json` is missing or broken, or names none.
+    """
+    folder = Path(folder)
+    labels = _read_config(folder).get("label_names")
+    if not isinstance(labels, list) or not labels:
+        raise WeightsError(f"{folder}: config.json names no classes (label_names); save the model again with a run.")
+    return tuple(str(label) for label in labels)
+
+
 def _saved_head(folder: Path) -> str:
+    own = _read_config(folder).get("tailtune")
+    return str(own.get("head", "linear")) if isinstance(own, dict) else "linear"
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return str(content.get("tailtune", {}).get("head", "linear"))
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{folder} holds no saved model: its config.json cannot be read ({error}).") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{folder} holds no saved model: its config.json holds no JSON object.")
+    return content

@@ -168,14 +168,21 @@ def _is_weightless(traced: fx.GraphModule, node: fx.Node) -> bool:
 
 
 def _describe(name: str, shape: Shape, image: Shape) -> StageValue:
-    """Tokens are (batch, positions, channels); of a map two axes have the image's proportion, if not, the last two."""
-    height, width = image
-    axes: tuple[int, ...] = (1,) if len(shape) == 3 else ()
-    if len(shape) == 4:
-        first, second = (shape[axis] * width == shape[axis + 1] * height for axis in (1, 2))
-        axes = (1, 2) if first and not second else (2, 3)
+    axes = position_axes(shape, image)
     channels = next(size for axis, size in enumerate(shape) if axis and axis not in axes)
     return StageValue(name, axes, channels)
+
+
+def position_axes(shape: Shape, image: Shape) -> tuple[int, ...]:
+    """The axes of the positions in a value of this shape, made of an image (height, width); a vector has none.
+
+    Tokens are (batch, positions, channels); of a map two axes have the image's proportion, if not, the last two.
+    """
+    height, width = image
+    if len(shape) != 4:
+        return (1,) if len(shape) == 3 else ()
+    first, second = (shape[axis] * width == shape[axis + 1] * height for axis in (1, 2))
+    return (1, 2) if first and not second else (2, 3)
 
 
 def _has_same_mean(traced: fx.GraphModule, ends: Sequence[fx.Node], values: Sequence[StageValue], shape: Shape) -> bool:

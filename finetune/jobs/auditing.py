@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_tools import Dataset, Keeping, prepare_dataset, thumbnail_geometry
+from data_tools.private import make_private_folder
 from finetune.errors import EnvironmentFault, InputError
 from finetune.files import write_bytes, write_csv, write_text
 from finetune.jobs.data_settings import dataset_settings
@@ -36,7 +37,7 @@ def audit(
     if manifest is not None:
         write_manifest(dataset, manifest)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_private_folder(out)
     except OSError as error:
         raise EnvironmentFault(f"{out} cannot be written: {error.strerror}. Choose another --out.") from error
     write_csv(out / "dataset.csv", dataset.table)

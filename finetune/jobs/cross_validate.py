@@ -159,5 +159,5 @@ def _context(made: Preview, recipe: Recipe, tables: FoldTables, command: Sequenc
         label_issues=tables.label_issues,
         image_root=made.dataset.root,
         small_picture=small_pictures(made.dataset, made.keeping),
-        confidence=recipe.evaluate.confidence,
+        evaluate=recipe.evaluate,
     )

@@ -24,8 +24,14 @@ def dataset_settings(recipe: Recipe) -> DatasetSettings:
         val_fraction=data.val_fraction,
         seed=recipe.seed,
         strict=data.strict,
+        further=further_columns(recipe),
         allow=tuple(data.allow),
     )
+
+
+def further_columns(recipe: Recipe) -> tuple[str, ...]:
+    """Columns by which the report parts images, but for the group, which every table has."""
+    return tuple(column for column in recipe.evaluate.subgroups if column != "group")
 
 
 def count_workers(recipe: Recipe) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from data_tools.private import make_private_folder
 from finetune.backbones.weights import EMBEDDED_MODEL
 from finetune.jobs.run import RunResult, run
 from finetune.progress import Say, Track, silent, untracked
@@ -25,7 +26,7 @@ def write_digits(folder: Path) -> None:
     digits = load_digits()
     for label in range(10):
         target = folder / str(label)
-        target.mkdir(parents=True, exist_ok=True)
+        make_private_folder(target)
         for index in np.flatnonzero(digits.target == label)[:_PER_DIGIT]:
             scan = Image.fromarray((digits.images[index] * 255 / 16).round().astype(np.uint8))
             scan.resize((_PIXELS, _PIXELS), Image.Resampling.BICUBIC).save(target / f"digit-{index:04d}.png")

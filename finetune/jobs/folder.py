@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from filelock import FileLock, Timeout
 
+from data_tools.private import make_private_folder
 from finetune.checkpoint import CheckpointFolder
 from finetune.errors import EnvironmentFault, InputError
 from recipes import Recipe
@@ -50,7 +51,7 @@ def open_run_folder(out: Path | None, data: Path, *, overwrite: bool = False, re
     try:
         if not resume and folder.exists() and any(folder.iterdir()) and not _was_barely_begun(folder):
             _clear(folder, overwrite)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         for orphan in folder.glob(".*.tmp"):
             orphan.unlink()
         probe = folder / f".probe.{os.getpid()}"
@@ -73,7 +74,7 @@ def hold_run_folder(folder: Path) -> Iterator[CheckpointFolder]:
     Raises InputError while another process holds them.
     """
     checkpoints = folder / "checkpoints"
-    checkpoints.mkdir(exist_ok=True)
+    make_private_folder(checkpoints)
     lock = FileLock(checkpoints / ".lock", blocking=False)
     try:
         lock.acquire()

@@ -55,6 +55,15 @@ def small_pictures(dataset: Dataset, keeping: Keeping) -> Callable[[str], NDArra
     return lambda path: keeping.pixels(dataset.root / path, digests.get(path, ""), thumbnail_geometry())
 
 
+def evaluation_views(
+    dataset: Dataset, keeping: Keeping, preprocessing: Preprocessing
+) -> Callable[[str], NDArray[np.uint8]]:
+    """Reads an image of a dataset by its path as evaluation sees it, kept where it can be."""
+    digests = dict(zip(dataset.table["path"], dataset.table["sha256"], strict=True))
+    geometry = evaluation_geometry(preprocessing)
+    return lambda path: keeping.pixels(dataset.root / path, digests.get(path, ""), geometry)
+
+
 def _makes_variants(recipe: Recipe) -> bool:
     """Whether training looks at more than the evaluation view, which is the first of those that are stored."""
     return recipe.augment.views > 1 or recipe.cache.mode in ("fresh", "whole")

@@ -9,6 +9,7 @@ from data_tools import Dataset, Keeping, Preprocessing, prepare_dataset
 from data_tools.memory import keep_freed_memory
 from finetune.backbones import Backbone, check_weights, expected_preprocessing, load_backbone
 from finetune.errors import EnvironmentFault, InputError
+from finetune.evaluation import check_classes_named
 from finetune.freezing import (
     Cut,
     FreezePlan,
@@ -58,6 +59,7 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     settings = dataset_settings(recipe)
     keeping = open_keeping(recipe, _expected_look(recipe), settings.scaling)
     dataset = prepare_dataset(data, settings, workers=count_workers(recipe), keeping=keeping, track=track)
+    check_classes_named(recipe.evaluate, dataset.labels)  # before a long training
     if dataset.part("test").empty:
         raise InputError(f"{data}: no image is left for the test part; raise data.test_fraction or add images.")
     return preview_dataset(dataset, recipe, keeping, say=say)

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from finetune.evaluation import Evaluation
+from finetune.explaining import Explain, explain_with
 from finetune.exporting import save_model_folder
 from finetune.files import write_csv, write_json, write_text
 from finetune.interrupts import StopRequest
@@ -15,7 +16,7 @@ from finetune.jobs.augmenting import describe_pipelines
 from finetune.jobs.choosing import choose_head
 from finetune.jobs.folder import RUN_MARK, describe_environment, hold_run_folder, open_run_folder
 from finetune.jobs.freezing_record import freeze_record
-from finetune.jobs.keeping import small_pictures
+from finetune.jobs.keeping import evaluation_views, small_pictures
 from finetune.jobs.planning import Preview, preview
 from finetune.jobs.predicting import predict_parts
 from finetune.jobs.sources import SourceMaker
@@ -23,6 +24,7 @@ from finetune.jobs.timings import write_timings
 from finetune.jobs.training import PhaseTrainer, Trained
 from finetune.progress import Say, Track, silent, untracked
 from finetune.reporting import ReportContext, write_report
+from finetune.reporting.training_shares import shares_trained_for
 from finetune.timing import Stopwatch
 from recipes import Recipe, dump_recipe
 
@@ -116,11 +118,20 @@ def _context(
         labels=made.dataset.labels,
         history=trained.history,
         findings=made.dataset.findings,
+        dataset=made.dataset.table,
         freeze=record,
         recipe_text=dump_recipe(recipe),
         environment=describe_environment(made, recipe, command),
         leakage=made.dataset.leakage(),
         image_root=made.dataset.root,
         small_picture=small_pictures(made.dataset, made.keeping),
-        confidence=recipe.evaluate.confidence,
+        evaluate=recipe.evaluate,
+        trained=shares_trained_for(recipe, made.dataset.table, trained.history, made.dataset.labels),
+        explain=_explainer(made),
     )
+
+
+def _explainer(made: Preview) -> Explain:
+    backbone, dataset = made.backbone, made.dataset
+    backbone.model.to(memory_format=torch.channels_last)  # as it was before it was saved
+    return explain_with(backbone, dataset.labels, evaluation_views(dataset, made.keeping, backbone.preprocessing))

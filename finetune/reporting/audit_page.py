@@ -11,7 +11,7 @@ from data_tools import Dataset
 from data_tools.advice import ADVICE
 from data_tools.columns import SEVERITIES, SPLITS
 from finetune.reporting.context import ReportContext
-from finetune.reporting.page import open_templates
+from finetune.reporting.templating import open_templates
 from finetune.reporting.thumbnails import data_uri, thumbnail_uri
 
 ROWS_SHOWN = 40

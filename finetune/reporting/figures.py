@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from finetune.evaluation import Evaluation
-from finetune.evaluation.evaluating import Split
-from finetune.evaluation.probabilities import CALIBRATION_BINS, are_probabilities, calibration_bins
+from finetune.evaluation.calibrating import Calibration
+from finetune.evaluation.split import Split
 
 Floats = NDArray[np.float64]
 FIGURE_NAMES = ("confusion_matrix", "roc", "precision_recall", "reliability", "history")
@@ -34,14 +34,16 @@ _PALETTE = (
 )
 
 
-def draw_figures(evaluation: Evaluation, part: Split, history: pd.DataFrame | None) -> dict[str, bytes]:
+def draw_figures(
+    evaluation: Evaluation, part: Split, history: pd.DataFrame | None, calibration: Calibration
+) -> dict[str, bytes]:
     """Every figure that the data allow, by name."""
     drawn = {"confusion_matrix": draw_confusion(evaluation)}
     if part.scores is not None:
         drawn["roc"] = _draw_curves(part, _roc_points, "share of other images called so", "share found (recall)")
         drawn["precision_recall"] = _draw_curves(part, _precision_points, "share found (recall)", "precision")
-        if are_probabilities(part.scores):
-            drawn["reliability"] = draw_reliability(part.scores.max(axis=1), part)
+        if calibration.bins_before:
+            drawn["reliability"] = draw_reliability(calibration)
     if history is not None and not history.empty:
         drawn["history"] = draw_history(history)
     return drawn
@@ -70,22 +72,25 @@ def draw_confusion(evaluation: Evaluation) -> bytes:
     return _png(figure)
 
 
-def draw_reliability(confidence: Floats, part: Split) -> bytes:
-    """Share of right answers against confidence, with the images of each bin below."""
-    is_right = (part.outcomes.predicted == part.outcomes.truth).astype(np.float64)
-    bins = calibration_bins(confidence)
-    images = np.bincount(bins, minlength=CALIBRATION_BINS)
-    filled = images > 0
-    said = np.bincount(bins, weights=confidence, minlength=CALIBRATION_BINS)[filled] / images[filled]
-    right = np.bincount(bins, weights=is_right, minlength=CALIBRATION_BINS)[filled] / images[filled]
+def draw_reliability(calibration: Calibration) -> bytes:
+    """Share of right answers against confidence, before and after calibration, with the images of each bin below."""
     figure = _figure(5, 5)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     upper.plot([0, 1], [0, 1], color=_SOFT, linewidth=1, linestyle=(0, (4, 4)))
-    upper.plot(said, right, color=_ACCENT, linewidth=1.8, marker="o", markersize=5)
+    series = [(calibration.bins_before, "plain scores", _ACCENT)]
+    if calibration.bins_after:
+        series.append((calibration.bins_after, "calibrated", _PALETTE[1]))
+    width = 0.085 / len(series)
+    for place, (bins, name, colour) in enumerate(series):
+        filled = [(one.confidence, one.right) for one in bins if one.images]
+        upper.plot(*zip(*filled, strict=True), color=colour, linewidth=1.8, marker="o", markersize=5, label=name)
+        shift = width * (place - (len(series) - 1) / 2)
+        centres = [(one.low + one.high) / 2 + shift for one in bins]
+        lower.bar(centres, [one.images for one in bins], width=width, color=colour, alpha=0.55)
+    if len(series) > 1:
+        upper.legend(frameon=False, fontsize=8, loc="upper left")
     upper.set_ylabel("share of right answers")
     upper.set_ylim(-0.02, 1.02)
-    centres = (np.arange(CALIBRATION_BINS) + 0.5) / CALIBRATION_BINS
-    lower.bar(centres, images, width=0.085, color=_ACCENT, alpha=0.55)
     lower.set_ylabel("images")
     lower.set_xlabel("confidence of the answer")
     lower.set_xlim(0, 1)

@@ -1,7 +1,7 @@
 """The report as text, as a table and as JSON."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -37,6 +37,11 @@ def report_table(evaluation: Evaluation) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def change_table(change: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """A row a metric, as `Change.record` tells it; names are neutralised as in `report_table`."""
+    return pd.DataFrame([{**row, "class": neutralise(str(row["class"] or ""))} for row in change])
+
+
 def neutralise(cell: str) -> str:
     """`cell` as text that no spreadsheet runs."""
     flat = cell.replace("\r", " ")
@@ -45,11 +50,15 @@ def neutralise(cell: str) -> str:
 
 def report_json(
     evaluation: Evaluation,
+    decisions: Mapping[str, Any],
     warnings: tuple[str, ...],
     leakage: Mapping[str, int] | None,
     freeze: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The report in the published schema; nothing in it depends on clock or place."""
+    """The report in the published schema; nothing in it depends on clock or place.
+
+    `decisions` holds its parts from `thresholds` to `subgroups`.
+    """
     verified = None if freeze is None else freeze.get("verified")
     return {
         "schema": SCHEMA,
@@ -59,27 +68,31 @@ def report_json(
         "groups": evaluation.groups,
         "labels": list(evaluation.labels),
         "per_class": {
-            label: {**_metrics(evaluation.per_class[label]), "support": evaluation.support[label]}
+            label: {**metrics_json(evaluation.per_class[label]), "support": evaluation.support[label]}
             for label in evaluation.labels
         },
-        "overall": _metrics(evaluation.overall),
+        "overall": metrics_json(evaluation.overall),
         "confusion_matrix": evaluation.confusion_matrix.tolist(),
-        "thresholds": None,
+        **decisions,
         "warnings": list(warnings),
         "freeze_verified": None if verified is None else bool(verified),
         "leakage": None if leakage is None else {key: int(value) for key, value in leakage.items()},
     }
 
 
-def _metrics(metrics: Mapping[str, Metric]) -> dict[str, dict[str, Any]]:
-    return {name: _metric(metric) for name, metric in metrics.items()}
+def metrics_json(metrics: Mapping[str, Metric]) -> dict[str, dict[str, Any]]:
+    """Metrics by name, as report.json holds them."""
+    return {name: metric_json(metric) for name, metric in metrics.items()}
 
 
-def _metric(metric: Metric) -> dict[str, Any]:
+def metric_json(metric: Metric) -> dict[str, Any]:
+    """One metric: numbers that are finite, and a reason where one is missing."""
     numbers = {"value": metric.value, "low": metric.low, "high": metric.high}
     entry: dict[str, Any] = {name: _finite(number) for name, number in numbers.items()}
     entry |= {"method": metric.method, "n_eff": _finite(metric.n_eff)}
-    return entry if metric.reason is None else {**entry, "reason": metric.reason}
+    told: dict[str, Any] = {"reason": metric.reason, "expected_if_calibrated": metric.expected_if_calibrated}
+    told["classes"] = None if metric.classes is None else list(metric.classes)
+    return entry | {key: value for key, value in told.items() if value is not None}
 
 
 def _finite(number: float | None) -> float | None:

@@ -7,18 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from finetune.evaluation import Evaluation, Metric, score_column
-from finetune.evaluation.predictions import LABEL, PATH, PREDICTED
+from finetune.evaluation import Evaluation, Metric
 from finetune.reporting.context import ReportContext
 from finetune.reporting.sentences import answer_sentence, class_sentence
 from finetune.reporting.thumbnails import thumbnail_uri
 
-STORY_CLASSES = 24
-TABLE_CLASSES = 60
+FEW_CLASSES = 24
+"""Up to so many classes stand in their own order, each told in a sentence; more of them from the weakest on."""
 HEAT_CLASSES = 20
 HEAT_STEPS = 10
 CONFUSIONS_SHOWN = 20
-MISTAKES_SHOWN = 12
 FINDINGS_SHOWN = 60
 PAIRS_SHOWN = 6
 METRIC_WORDS = {
@@ -36,6 +34,7 @@ METRIC_WORDS = {
     "log_loss": "log loss",
     "brier": "Brier score",
     "calibration_error": "calibration error",
+    "quadratic_kappa": "quadratic-weighted kappa",
 }
 _HEADLINES = {
     "balanced_accuracy": "the mean recall of the classes",
@@ -87,19 +86,19 @@ def headlines(evaluation: Evaluation) -> list[tuple[str, str, Metric]]:
     return [(METRIC_WORDS[name], meaning, evaluation.overall[name]) for name, meaning in _HEADLINES.items()]
 
 
-def weakest(evaluation: Evaluation, most: int) -> list[int]:
-    """All classes in order, or, where they are too many, those of lowest recall, lowest first."""
+def reading_order(evaluation: Evaluation) -> list[int]:
+    """The classes in their own order where they are few, else those of lowest recall first."""
     everyone = range(len(evaluation.labels))
-    if len(everyone) <= most:
+    if len(everyone) <= FEW_CLASSES:
         return list(everyone)
     recalls = [evaluation.per_class[label]["recall"].value for label in evaluation.labels]
-    return sorted(everyone, key=lambda k: (2.0 if recalls[k] is None else recalls[k], k))[:most]
+    return sorted(everyone, key=lambda k: (2.0 if recalls[k] is None else recalls[k], k))
 
 
 def class_stories(evaluation: Evaluation, confidence: float) -> list[Story]:
     """A sentence a class; where they are many, of the weakest only."""
     stories = []
-    for k in weakest(evaluation, STORY_CLASSES):
+    for k in reading_order(evaluation)[:FEW_CLASSES]:
         label = evaluation.labels[k]
         metrics = evaluation.per_class[label]
         misses = class_sentence(evaluation, k, confidence)
@@ -135,33 +134,11 @@ def largest_confusions(evaluation: Evaluation) -> list[tuple[str, str, int, floa
     return [(evaluation.labels[t], evaluation.labels[p], n, n / float(support[t])) for t, p, n in pairs]
 
 
-def worst_mistakes(rows: pd.DataFrame, context: ReportContext) -> list[dict[str, Any]]:
-    """The wrong answers given with most confidence, with thumbnails where the images are at hand."""
-    wrong = rows[rows[LABEL] != rows[PREDICTED]]
-    scored = [
-        (
-            float(row.get(score_column(row[PREDICTED]), np.nan)),
-            float(row.get(score_column(row[LABEL]), np.nan)),
-            row,
-        )
-        for row in wrong.to_dict("records")
-    ]
-    scored.sort(key=lambda item: (-np.nan_to_num(item[0]), str(item[2][PATH])))
-    return [
-        {
-            "path": str(row[PATH]),
-            "label": str(row[LABEL]),
-            "predicted": str(row[PREDICTED]),
-            "score": None if np.isnan(score) else score,
-            "true_score": None if np.isnan(true_score) else true_score,
-            "thumbnail": thumbnail_uri(context, str(row[PATH])),
-        }
-        for score, true_score, row in scored[:MISTAKES_SHOWN]
-    ]
-
-
 def findings(table: pd.DataFrame | None, context: ReportContext) -> dict[str, Any] | None:
-    """How often each check spoke, the gravest rows, and pairs of pictures; None where no audit is known."""
+    """How often each check spoke, the gravest rows, and pairs of pictures; None where no audit is known.
+
+    A shared page tells how often, and no more.
+    """
     if table is None:
         return None
     grave = {"error": 0, "warning": 1, "note": 2}
@@ -169,8 +146,11 @@ def findings(table: pd.DataFrame | None, context: ReportContext) -> dict[str, An
     ordered = table.assign(_rank=rank).sort_values("_rank", kind="stable")
     counts = ordered.groupby(["_rank", "severity", "check"], sort=True).size()
     return {
+        "total": len(table),
         "counts": [(str(key[1]), str(key[2]), int(number)) for key, number in counts.items()],  # type: ignore[index]
-        "rows": ordered.drop(columns="_rank").head(FINDINGS_SHOWN).astype(str).to_dict("records"),
+        "rows": []
+        if context.is_shared
+        else ordered.drop(columns="_rank").head(FINDINGS_SHOWN).astype(str).to_dict("records"),
         "hidden": max(0, len(table) - FINDINGS_SHOWN),
         "pairs": _pictured_pairs(ordered, context),
     }

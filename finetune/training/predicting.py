@@ -5,19 +5,20 @@ import torch
 from torch import Tensor, nn
 
 from finetune.features import FeatureSource
+from finetune.progress import Track, untracked
 
 _BATCH = 64
 
 
 @torch.inference_mode()
-def predict_logits(tail: nn.Module, source: FeatureSource) -> Tensor:
+def predict_logits(tail: nn.Module, source: FeatureSource, track: Track = untracked) -> Tensor:
     """Logits (images, classes) of the evaluation view of every image, in order, float32 on the CPU."""
     count = len(source.targets)
-    order, views = range(count), [0] * count
-    logits = [tail(*features).float().cpu() for features, _ in source.batches(order, views, _BATCH)]
+    batches = source.batches(range(count), [0] * count, _BATCH)
+    logits = [tail(*features).float().cpu() for features, _ in track(batches, "predictions", -(-count // _BATCH))]
     return torch.cat(logits)
 
 
-def predict_scores(tail: nn.Module, source: FeatureSource) -> np.ndarray:
+def predict_scores(tail: nn.Module, source: FeatureSource, track: Track = untracked) -> np.ndarray:
     """Plain softmax (images, classes) of the tail's logits, float64."""
-    return torch.softmax(predict_logits(tail, source).double(), dim=1).numpy()
+    return torch.softmax(predict_logits(tail, source, track).double(), dim=1).numpy()

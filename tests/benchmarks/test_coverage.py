@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.coverage import bootstrap, draw_sets, exact_coverage, judge, ours, wilson
+from benchmarks.coverage.shares import bootstrap, draw_sets, exact_coverage, judge, ours, wilson
 
 
 @pytest.mark.parametrize("images", [10, 20, 50, 84, 200])

@@ -22,6 +22,7 @@ from benchmarks.peers.tools.task import Row
 from finetune.backbones import load_backbone
 from finetune.evaluation import read_predictions
 from finetune.freezing import parse_policy, plan_freeze
+from finetune.reporting import rebuild_report
 
 BENCH_PYTHON = ROOT / ".bench-env" / "bin" / "python"
 PYTHON = str(BENCH_PYTHON) if BENCH_PYTHON.exists() else sys.executable
@@ -55,6 +56,7 @@ def test_a_tool_leaves_predictions_that_our_report_reads(tool: str, manifest: Pa
     assert list(table.columns) == [*("path", "label", "group", "split", "predicted"), "score_digit 0", "score_digit 1"]
     assert len(table) == 12
     assert table[["score_digit 0", "score_digit 1"]].sum(axis=1).to_list() == pytest.approx([1.0] * 12, abs=1e-5)
+    assert rebuild_report(out / "predictions.csv")[1].labels == ("digit 0", "digit 1")
     facts = peer_facts(out)
     assert (facts.epochs, facts.views) == {"script": (0, 1), "plain": (1, 1)}[tool]
     assert {"torch", "timm"} <= facts.versions.keys()

@@ -31,10 +31,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 @st.composite
-def tables(draw: st.DrawFn) -> pd.DataFrame:
+def tables(draw: st.DrawFn, most_images: int = 30) -> pd.DataFrame:
     """Tables with absent classes, ties, rounded scores, all right or all wrong, one image, one group."""
     classes = draw(st.integers(2, 4))
-    images = draw(st.integers(1, 30))
+    images = draw(st.integers(1, most_images))
     drawn = st.lists(st.integers(0, draw(st.integers(0, classes - 1))), min_size=images, max_size=images)
     truth = draw(drawn)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))

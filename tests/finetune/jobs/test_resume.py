@@ -19,7 +19,8 @@ from recipes import Recipe, load_recipe
 
 SAME_BYTES = (
     *("recipe.yaml", "dataset.csv", "findings.csv", "freeze.json", "predictions.csv"),
-    *("report.txt", "report.csv", "report.json", "model/config.json", "model/model.safetensors"),
+    *("report.txt", "report.csv", "report.json", "report.md"),
+    *("model/config.json", "model/model.safetensors", "model/README.md"),
 )
 SHARED = Path(__file__).parents[4] / "shared"
 

@@ -18,7 +18,8 @@ from recipes import Recipe, load_recipe
 
 SAME_BYTES = (
     *("recipe.yaml", "dataset.csv", "findings.csv", "freeze.json", "predictions.csv"),
-    *("report.txt", "report.csv", "report.json", "model/config.json", "model/model.safetensors"),
+    *("report.txt", "report.csv", "report.json", "report.md"),
+    *("model/config.json", "model/model.safetensors", "model/README.md"),
 )
 FILES = {
     *(
@@ -31,7 +32,17 @@ FILES = {
         "history.csv",
         "predictions.csv",
     ),
-    *("report.txt", "report.csv", "report.json", "report.html", "timings.json", "figures", "model", "checkpoints"),
+    *(
+        "report.txt",
+        "report.csv",
+        "report.json",
+        "report.md",
+        "report.html",
+        "timings.json",
+        "figures",
+        "model",
+        "checkpoints",
+    ),
 }
 
 

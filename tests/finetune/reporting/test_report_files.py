@@ -20,7 +20,7 @@ from finetune.files import write_csv, write_json
 from finetune.reporting import ReportContext, rebuild_report, write_report
 from finetune.reporting.sentences import class_sentence, percent
 
-FILES = {"report.txt", "report.csv", "report.json", "report.html"}
+FILES = {"report.txt", "report.csv", "report.json", "report.md", "report.html"}
 METRIC_KEYS = {"value", "low", "high", "method", "n_eff"}
 NAMES = ("ants", "bees", "<script>alert(1)</script>", "{{7*7}}", "=1+1", "$x$", "_dark", "蟻")
 
@@ -87,7 +87,8 @@ def test_json_has_exactly_the_keys_of_the_schema(report: Path) -> None:
     content = read_json(report)
     assert list(content) == [
         *("schema", "task", "split", "images", "groups", "labels", "per_class", "overall"),
-        *("confusion_matrix", "thresholds", "warnings", "freeze_verified", "leakage"),
+        *("confusion_matrix", "thresholds", "calibration", "costs", "prevalence", "by_group", "subgroups"),
+        *("warnings", "freeze_verified", "leakage"),
     ]
     assert set(content["overall"]) == {
         *("accuracy", "balanced_accuracy", "macro_f1", "mcc", "roc_auc", "log_loss", "brier", "calibration_error")
@@ -123,9 +124,9 @@ def test_csv_has_a_row_a_class_and_no_formula(report: Path) -> None:
     ]
 
 
-def test_page_shows_odd_names_as_text_and_runs_nothing(report: Path) -> None:
+def test_page_shows_odd_names_as_text_and_runs_its_own_script_alone(report: Path) -> None:
     page = (report / "report.html").read_text(encoding="utf-8")
-    assert "<script" not in page
+    assert re.findall("<script[^>]*>", page) == ['<script type="application/json" id="images-behind">', "<script>"]
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "{{7*7}}" in page
     assert "&lt;b&gt;.gif" in page
@@ -135,11 +136,13 @@ def test_page_shows_odd_names_as_text_and_runs_nothing(report: Path) -> None:
     assert not re.search(r"\son\w+=", page)
 
 
-def test_page_allows_its_own_style_alone(report: Path) -> None:
+def test_page_allows_its_own_style_and_script_alone(report: Path) -> None:
     page = (report / "report.html").read_text(encoding="utf-8")
-    style = page.split("<style>")[1].split("</style>")[0]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'" in page
+    inline = [page.split(f"<{name}>")[1].split(f"</{name}>")[0] for name in ("style", "script")]
+    style, script = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in inline)
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; base-uri"
+    assert policy in page
+    assert "unsafe" not in page
 
 
 def test_page_speaks_of_warnings_before_numbers(report: Path) -> None:
@@ -160,10 +163,13 @@ def test_mistakes_come_with_thumbnails_that_carry_no_metadata(tmp_path: Path) ->
     table = pd.concat([table, outside], ignore_index=True)
     write_report(tmp_path / "out", table, ReportContext(image_root=tmp_path / "images"))
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    thumbnails = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
+    section = page.split("<h2>Mistakes to look at</h2>")[1].split("</section>")[0]
+    thumbnails = re.findall(r"data:image/jpeg;base64,([^\"]+)", section)
+    everywhere = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
     wrong = int((table["label"] != table["predicted"]).sum())
     assert 0 < len(thumbnails) == min(wrong - 1, 11) or len(thumbnails) == 12
-    assert all(b"Anna" not in base64.b64decode(content) for content in thumbnails)
+    assert len(everywhere) > len(thumbnails)
+    assert all(b"Anna" not in base64.b64decode(content) for content in everywhere)
     assert "no image at hand" in page
 
 
@@ -183,7 +189,7 @@ def all_bytes(folder: Path) -> dict[str, bytes]:
 def test_the_same_table_gives_the_same_bytes(report: Path, tmp_path: Path) -> None:
     write_report(tmp_path, make_table(), full_context(None))
     assert all_bytes(tmp_path) == all_bytes(report)
-    assert len(all_bytes(tmp_path)) == 9
+    assert len(all_bytes(tmp_path)) == 10
 
 
 def test_rebuilding_a_run_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -228,12 +234,21 @@ def test_what_is_neither_run_nor_table_is_refused(tmp_path: Path) -> None:
         rebuild_report(tmp_path)
 
 
+def recall(folder: Path, label: str) -> float:
+    value = read_json(folder)["per_class"][label]["recall"]["value"]
+    return 2.0 if value is None else float(value)
+
+
 def test_many_classes_make_a_page_of_bearable_size(tmp_path: Path) -> None:
     labels = tuple(f"c{number:03d}" for number in range(150))
     write_report(tmp_path, make_table(600, labels))
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert len(page) < 500_000
-    assert "The 60 classes of lowest recall, of 150" in page
+    assert "The 24 classes of lowest recall, of 150" in page
+    table = page.split('<table id="numbers">')[1].split("</table>")[0]
+    assert re.findall('<th scope="row">([^<]+)</th>', table) == sorted(
+        labels, key=lambda label: recall(tmp_path, label)
+    )
     assert len(read_json(tmp_path)["per_class"]) == 150
 
 
@@ -245,6 +260,13 @@ def test_a_class_is_told_in_one_sentence() -> None:
     assert class_sentence(evaluation, 0, 0.95) == "misses 3 of 70 ants (4 %, 95 % interval 1 to 12 %), all as bees"
     assert class_sentence(evaluation, 1, 0.95) == "finds all 84 of bees (misses 0 %, 95 % interval 0 to 4 %)"
     assert class_sentence(evaluation, 2, 0.95) == "no wasps among the images, so nothing is known about it"
+
+
+def test_a_class_that_is_called_by_a_number_is_told_from_the_count() -> None:
+    table = pd.DataFrame({"path": "x", "label": ["2"] * 10, "predicted": ["2"] * 8 + ["1"] * 2})
+    evaluation = evaluate_predictions(table, ("1", "2"))
+    assert class_sentence(evaluation, 1, 0.95).startswith("misses 2 of 10 '2' (20 %")
+    assert class_sentence(evaluation, 1, 0.95).endswith("all as '1'")
 
 
 def test_percentages_near_the_ends_keep_the_digit_that_counts() -> None:

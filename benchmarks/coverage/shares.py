@@ -1,48 +1,23 @@
-"""How often the intervals of shares hold the true share.
-
-    python -m benchmarks.coverage exact
-    python -m benchmarks.coverage grouped --sets 10000 --seed 0
-
-`exact`: independent images, by adding up the binomial probabilities of the counts whose interval holds the share.
-`grouped`: beta-binomial sets of images in patients, with a correlation within patients; beside ours two ways that fail:
-Wilson over images, and percentiles of a bootstrap over patients. A width is told as a multiple of that of
-Clopper-Pearson at the true design effect.
-"""
+"""Coverage of a share's interval: exact over independent images, simulated over images of patients."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from benchmarks.coverage.cells import CONFIDENCE, Cell, judge_bounds
 from finetune.evaluation.intervals import clopper_pearson, share_interval
 
 Floats = NDArray[np.float64]
-CONFIDENCE = 0.95
 IMAGES = (10, 20, 50, 84, 200)
 DESIGNS = ((4, 20), (10, 50), (20, 100), (40, 200), (100, 500), (4, 0), (10, 0), (20, 0), (40, 0), (100, 0))
 """Patients and images; 0: each patient brings 1 to 10, drawn anew for each set."""
 RECALLS = (0.5, 0.9, 0.99)
 CORRELATIONS = (0.0, 0.2, 0.5, 0.8)
 _RESAMPLES = 500
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Shares of sets whose interval missed the true share from above and from below, and its mean width."""
-
-    too_high: float
-    too_low: float
-    width: float
-    relative_width: float
-
-    @property
-    def coverage(self) -> float:
-        """The share of sets whose interval holds it."""
-        return 1 - self.too_high - self.too_low
 
 
 def exact_coverage(images: int, share: float) -> tuple[float, float]:
@@ -107,8 +82,8 @@ def judge(bounds: tuple[Floats, Floats], hits: Floats, sizes: Floats, share: flo
     ideal = np.array(
         [clopper_pearson(one * size, size, CONFIDENCE) for one, size in zip(shares, effective, strict=True)]
     )
-    width, least = float((high - low).mean()), float((ideal[:, 1] - ideal[:, 0]).mean())
-    return Cell(float((low > share).mean()), float((high < share).mean()), width, width / least)
+    least = float((ideal[:, 1] - ideal[:, 0]).mean())
+    return replace(judge_bounds(low, high, share), relative_width=float((high - low).mean()) / least)
 
 
 def grouped_cells(sets: int, seed: int) -> Iterator[tuple[str, Cell]]:
@@ -128,37 +103,3 @@ def grouped_cells(sets: int, seed: int) -> Iterator[tuple[str, Cell]]:
                     drawn = bootstrap(hits, sizes, rng)
                     yield f"{name} bootstrap over patients", judge(drawn, hits, sizes, share, correlation)
                 number += 1
-
-
-@click.group()
-def command() -> None:
-    """Coverage of the intervals that reports hold."""
-
-
-@command.command()
-def exact() -> None:
-    """Independent images, by enumeration: the least coverage over shares from 0.01 to 0.99."""
-    click.echo("| images | Clopper-Pearson, least | Wilson, least |\n|---|---|---|")
-    for images in IMAGES:
-        found = [exact_coverage(images, share) for share in np.arange(0.01, 0.9901, 0.005)]
-        least = [min(column) for column in zip(*found, strict=True)]
-        click.echo(f"| {images} | {least[0]:.4f} | {least[1]:.4f} |")
-
-
-@command.command()
-@click.option("--sets", type=int, default=10_000, show_default=True, help="In each cell.")
-@click.option("--seed", type=int, default=0, show_default=True)
-def grouped(sets: int, seed: int) -> None:
-    """Beta-binomial images of patients."""
-    click.echo(
-        "| images | patients | recall | correlation | interval | coverage | too high | too low | width | x ideal |"
-    )
-    click.echo("|---|---|---|---|---|---|---|---|---|---|")
-    for name, cell in grouped_cells(sets, seed):
-        numbers = (cell.coverage, cell.too_high, cell.too_low, cell.width)
-        told = " | ".join(f"{number:.4f}" for number in numbers)
-        click.echo(f"{name} | {told} | {cell.relative_width:.3f} |")
-
-
-if __name__ == "__main__":
-    command()
