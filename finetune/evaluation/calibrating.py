@@ -31,11 +31,22 @@ _LEAST_SCORE = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Temperature:
-    """The temperature, or why there is none, and the validation images it rests on."""
+    """The temperature, or why there is none, and the validation images it rests on.
+
+    Each fold of a cross-validation has one of its own, fitted on its own validation images; `value` is their median.
+    """
 
     value: float | None
     images: int
     reason: str | None = None
+    by_fold: Mapping[str, float] | None = None
+
+    def of_rows(self, folds: NDArray[np.object_]) -> Floats | float:
+        """The temperature of each row, (rows, 1), or of all."""
+        assert self.value is not None
+        if self.by_fold is None:
+            return self.value
+        return np.array([[self.by_fold.get(fold, self.value)] for fold in folds])
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,19 @@ def find_temperature(predictions: pd.DataFrame, labels: Sequence[str]) -> Temper
     part = find_split(predictions, tuple(labels), FITTED_ON, 0.95)
     if part is None:
         return Temperature(None, 0, "there are no validation images to fit it on")
+    if len(names := sorted(set(part.folds))) < 2:
+        return _fit(part)
+    fitted = {name: _fit(part.take(part.folds == name)) for name in names}
+    values = {name: one.value for name, one in fitted.items() if one.value is not None}
+    if len(values) < len(names):
+        lacking = next(one for one in fitted.values() if one.value is None)
+        return Temperature(None, lacking.images, f"in one fold {lacking.reason}")
+    return Temperature(
+        float(np.median(list(values.values()))), sum(one.images for one in fitted.values()), None, values
+    )
+
+
+def _fit(part: Split) -> Temperature:
     truth, scores, images = part.outcomes.truth, part.scores, len(part.outcomes.truth)
     if scores is None:
         return Temperature(None, images, "the predictions hold no scores")
@@ -103,8 +127,11 @@ def fit_temperature(scores: Floats, truth: Ints) -> float:
     return float(f"{np.exp(found.x):.{_DIGITS}g}")
 
 
-def apply_temperature(scores: Floats, temperature: float) -> Floats:
-    """softmax(log p / T) of scores (images, classes); scores of 0 count as the least that a float64 tells from 0."""
+def apply_temperature(scores: Floats, temperature: Floats | float) -> Floats:
+    """softmax(log p / T) of scores (images, classes), T one number or (images, 1).
+
+    Scores of 0 count as the least that a float64 tells from 0.
+    """
     return np.asarray(special.softmax(_logits(scores) / temperature, axis=1), dtype=np.float64)
 
 
@@ -128,7 +155,7 @@ def calibrate(part: Split, temperature: Temperature) -> Split:
     """The split with calibrated scores; as it is without a temperature. Its answers stay."""
     if temperature.value is None or part.scores is None or not are_probabilities(part.scores):
         return part
-    return replace(part, scores=apply_temperature(part.scores, temperature.value))
+    return replace(part, scores=apply_temperature(part.scores, temperature.of_rows(part.folds)))
 
 
 def evaluate_calibration(part: Split, temperature: Temperature) -> Calibration:

@@ -68,7 +68,7 @@ def compare_predictions(
     values = [overall_replicates(part, order) for part in parts]
     differences = {name: _difference(parts[0], name, values[0][name], values[1][name]) for name in values[0]}
     outcomes = parts[0].outcomes
-    return Comparison(split, len(outcomes.truth), outcomes.groups, differences, mcnemar(*parts))
+    return Comparison(split, parts[0].images, outcomes.groups, differences, mcnemar(*parts))
 
 
 def difference_of(metric: Metric, other: Metric) -> Metric:

@@ -28,6 +28,10 @@ class Counts:
     images: Floats
     calls: Floats
 
+    def shared(self, repeats: int) -> "Counts":
+        """The same where so many rows share one image."""
+        return Counts(self.hits / repeats, self.images / repeats, self.calls / repeats)
+
 
 def count(outcomes: Outcomes) -> Counts:
     """Counts of the whole table: (classes,)."""

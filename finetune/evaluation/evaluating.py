@@ -56,13 +56,14 @@ def evaluate_split(part: Split, split: str = "test", order: Sequence[str] | None
     return Evaluation(
         task="multiclass",
         split=split,
-        images=len(part.outcomes.truth),
+        images=part.images,
         groups=part.outcomes.groups,
         labels=part.labels,
         per_class=per_class,
         overall=overall,
         confusion_matrix=counting.confusion(part.outcomes),
-        warnings=find_cautions(part.labels, counts, part.groups_per_class, part.outcomes.groups),
+        warnings=find_cautions(part.labels, counts.shared(part.repeats), part.groups_per_class, part.outcomes.groups),
+        repeats=part.repeats,
     )
 
 
@@ -137,8 +138,8 @@ def proportion(part: Split, hits: Bools, members: Bools, reason: str) -> Metric:
     sizes = np.bincount(group[members], minlength=groups).astype(np.float64)
     hit = np.bincount(group[members & hits], minlength=groups).astype(np.float64)
     share = float(hit.sum() / sizes.sum())
-    low, high, size = share_interval(hit, sizes, part.confidence)
-    method = _GROUPED if size < members.sum() else "clopper-pearson"
+    low, high, size = share_interval(hit / part.repeats, sizes / part.repeats, part.confidence)
+    method = _GROUPED if size < members.sum() / part.repeats else "clopper-pearson"
     return Metric(share, min(low, share), max(high, share), method, size)
 
 
@@ -199,7 +200,7 @@ def jackknifed(part: Split, share: float, without: Floats, fallback: float, reas
     if not np.isfinite(share):
         return undefined(reason)
     share = min(max(share, 0.0), 1.0)
-    images = float(len(part.outcomes.truth))
+    images = float(part.images)
     most = images if np.isfinite(without).all() else min(images, fallback)
     variance = float(jackknife_variance(without))
     size = effective_size(share, variance, images, part.outcomes.groups, fallback, part.confidence)

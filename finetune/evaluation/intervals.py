@@ -75,14 +75,15 @@ def grouped_size(hits: Floats, sizes: Floats, confidence: float) -> float:
     variance, and the images; times the square of t with n - 1 over t with G - 1 degrees of freedom (Korn and Graubard,
     1998).
     At a share of 0 or 1 neither of the first two can be had: there it is what images that are all alike within a group
-    amount to, n^2 / sum(n_i^2). One group counts as one image.
+    amount to, n^2 / sum(n_i^2). One group counts as one image. Parts of images stand for repeats: an image that is hit
+    in one of two repeats is half a hit.
     """
     is_there = sizes > 0
     hits, sizes = hits[is_there], sizes[is_there]
     total, groups = float(sizes.sum()), len(sizes)
     if groups <= 1:
         return 1.0
-    if total == groups:
+    if bool((sizes <= 1).all()):
         return total
     share = float(hits.sum()) / total
     squares = float((sizes**2).sum())
@@ -90,7 +91,7 @@ def grouped_size(hits: Floats, sizes: Floats, confidence: float) -> float:
         return total**2 / squares
     variance = groups / (groups - 1) * float(((hits - share * sizes) ** 2).sum()) / total**2
     by_ratio = share * (1 - share) / variance if variance > _NO_VARIANCE else total
-    correlation = max(anova_correlation(hits, sizes), 0.0)
+    correlation = max(anova_correlation(hits, sizes), 0.0) if total > groups else 0.0
     by_correlation = total / (1 + correlation * (squares / total - 1))
     return min(by_ratio, by_correlation, total) * _freedom_factor(total, groups, confidence)
 

@@ -27,7 +27,7 @@ def evaluate_probabilities(part: Split) -> dict[str, Metric]:
     by_chance = probabilities.expected_calibration_error(confidence)
     method = f"{probabilities.CALIBRATION_BINS} bins of equal width"
     no_interval = "no honest interval exists for a calibration error"
-    size = float(len(is_right))
+    size = float(part.images)
     worst_brier = 1.0 if scores.shape[1] == 2 else 2.0
     return {
         "log_loss": _mean_loss(part, probabilities.log_losses(scores, outcomes.truth), probabilities.WORST_LOG_LOSS),

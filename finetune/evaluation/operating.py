@@ -27,6 +27,9 @@ _ROUNDING = 1e-9
 class OperatingPoint:
     """One threshold: an image is called `label` where its score of that class is at least `threshold`.
 
+    Each fold of a cross-validation has one of its own, chosen on its own validation images; `threshold` is the median
+    of those of so many `folds`, and `images` are those of the fold that has the fewest.
+
     `validation` and `test` hold sensitivity and specificity, `test` also PPV and NPV; `at_prevalence` holds these two
     at the class shares that the recipe states. `counts` are the images of test: found, missed, false_calls, cleared.
     """
@@ -42,6 +45,7 @@ class OperatingPoint:
     at_prevalence: Mapping[str, Metric]
     counts: Mapping[str, int]
     reason: str | None = None
+    folds: int = 1
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -98,24 +102,21 @@ def _find_point(
     if validation is None or validation.scores is None or part.scores is None:
         reason = NO_SCORES if part.scores is None else _NO_VALIDATION
         return OperatingPoint(label, target, wanted, None, 0, {}, {}, {}, {}, reason)
-    scores, is_class = validation.scores[:, k], validation.outcomes.truth == k
-    chosen_on = is_class if target == SENSITIVITY else ~is_class
-    if not chosen_on.any():
+    limits, images = _choose(validation, validation.scores[:, k], k, target, wanted)
+    if not set(part.folds) <= limits.keys():
         whose = "of this class" if target == SENSITIVITY else "of another class"
-        return OperatingPoint(label, target, wanted, None, 0, {}, {}, {}, {}, f"no validation image is {whose}")
-    threshold = (
-        sensitivity_threshold(scores[chosen_on], wanted)
-        if target == SENSITIVITY
-        else specificity_threshold(scores[chosen_on], wanted, scores)
-    )
-    called, is_positive = part.scores[:, k] >= threshold, part.outcomes.truth == k
+        where = "" if len(set(part.folds)) == 1 else " of some fold"
+        return OperatingPoint(label, target, wanted, None, 0, {}, {}, {}, {}, f"no validation image{where} is {whose}")
+    called, is_positive = _calls(part.scores[:, k], part, limits), part.outcomes.truth == k
     return OperatingPoint(
         label=label,
         target=target,
         wanted=wanted,
-        threshold=threshold,
-        images=int(chosen_on.sum()),
-        validation=_found_and_cleared(validation, scores >= threshold, is_class),
+        threshold=float(np.median(list(limits.values()))),
+        images=images,
+        validation=_found_and_cleared(
+            validation, _calls(validation.scores[:, k], validation, limits), validation.outcomes.truth == k
+        ),
         test=_found_and_cleared(part, called, is_positive) | _right_calls(part, called, is_positive),
         at_prevalence={} if shares is None else predictive_values(part, called, k, shares),
         counts={
@@ -124,7 +125,31 @@ def _find_point(
             "false_calls": int((called & ~is_positive).sum()),
             "cleared": int((~called & ~is_positive).sum()),
         },
+        folds=len(limits),
     )
+
+
+def _choose(validation: Split, scores: Floats, k: int, target: str, wanted: float) -> tuple[dict[str, float], int]:
+    """The threshold of each fold that has an image to choose it on, and the images of that which has the fewest."""
+    limits, counts = dict[str, float](), list[int]()
+    is_class = validation.outcomes.truth == k
+    for fold in sorted(set(validation.folds)):
+        own = validation.folds == fold
+        chosen_on = scores[own & (is_class if target == SENSITIVITY else ~is_class)]
+        if not len(chosen_on):
+            continue
+        counts.append(len(chosen_on))
+        limits[fold] = (
+            sensitivity_threshold(chosen_on, wanted)
+            if target == SENSITIVITY
+            else specificity_threshold(chosen_on, wanted, scores[own])
+        )
+    return limits, min(counts, default=0)
+
+
+def _calls(scores: Floats, part: Split, limits: Mapping[str, float]) -> Bools:
+    """Whether each row reaches the threshold of its fold."""
+    return scores >= np.array([limits.get(fold, math.inf) for fold in part.folds])
 
 
 def _found_and_cleared(part: Split, called: Bools, is_class: Bools) -> dict[str, Metric]:

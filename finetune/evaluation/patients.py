@@ -1,6 +1,6 @@
 """One row a group: the score of a patient (slide, source image) from those of its images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from finetune.evaluation.counts import Outcomes
 from finetune.evaluation.evaluating import evaluate_predictions
-from finetune.evaluation.predictions import GROUP, LABEL, PATH, PREDICTED, SPLIT, score_column
+from finetune.evaluation.predictions import GROUP, LABEL, PATH, PREDICTED, REPEAT, SPLIT, score_column
 from finetune.evaluation.result import Evaluation
 from finetune.evaluation.split import Split, select_split
 
@@ -46,15 +46,26 @@ def evaluate_by_group(
 
     `part` is the split as arrays. Without scores, groups are judged by vote.
     """
-    if part.outcomes.groups == len(part.outcomes.truth):
+    if part.outcomes.groups == part.images:
         return None
     how: GroupScore = score if part.scores is not None else "vote"
     rows = select_split(predictions, split)
-    table, left_out = aggregate_groups(rows, part, how)
+    table, left_out = _aggregate_repeats(rows, part, how) if part.repeats > 1 else aggregate_groups(rows, part, how)
     if table.empty:
         return ByGroup(how, None, left_out)
     evaluation = evaluate_predictions(table, part.labels, split=split, confidence=part.confidence, order=order)
     return ByGroup(how, evaluation, left_out)
+
+
+def _aggregate_repeats(rows: pd.DataFrame, part: Split, how: GroupScore) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The same with a row a group and repeat."""
+    made, left_out = list[pd.DataFrame](), tuple[str, ...]()
+    repeats = rows[REPEAT].to_numpy()
+    for repeat in sorted(set(repeats)):
+        own = repeats == repeat
+        table, left_out = aggregate_groups(rows[own].reset_index(drop=True), replace(part.take(own), repeats=1), how)
+        made.append(table.assign(**{REPEAT: repeat}))
+    return pd.concat(made, ignore_index=True), left_out
 
 
 def aggregate_groups(rows: pd.DataFrame, part: Split, how: GroupScore) -> tuple[pd.DataFrame, tuple[str, ...]]:

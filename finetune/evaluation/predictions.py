@@ -11,6 +11,8 @@ import pandas as pd
 from finetune.errors import InputError
 
 PATH, LABEL, GROUP, SPLIT, PREDICTED = "path", "label", "group", "split", "predicted"
+FOLD, REPEAT = "fold", "repeat"
+"""Columns of a cross-validation."""
 REQUIRED_COLUMNS = (PATH, LABEL, PREDICTED)
 SCORE_PREFIX = "score_"
 CALIBRATED_PREFIX = "calibrated_"

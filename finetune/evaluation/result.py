@@ -50,11 +50,13 @@ class Evaluation:
     overall: Mapping[str, Metric]
     confusion_matrix: NDArray[np.int64]
     warnings: tuple[str, ...]
+    repeats: int = 1
+    """Answers of each image; the confusion matrix counts them all."""
 
     @property
     def support(self) -> Mapping[str, int]:
         """Images of each true label."""
-        counts = self.confusion_matrix.sum(axis=1)
+        counts = self.confusion_matrix.sum(axis=1) // self.repeats
         return {label: int(count) for label, count in zip(self.labels, counts, strict=True)}
 
 

@@ -8,9 +8,9 @@ import pandas as pd
 
 from data_tools import Dataset
 from finetune.evaluation import evaluate_predictions, score_column
-from finetune.evaluation.predictions import GROUP, LABEL, PATH
+from finetune.evaluation.predictions import FOLD, GROUP, LABEL, PATH, REPEAT
 from finetune.jobs.fold_fitting import FoldFit
-from finetune.jobs.folding import FOLD, REPEAT, FoldPlace
+from finetune.jobs.folding import FoldPlace
 from finetune.jobs.selecting import InnerScore
 
 _MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss")

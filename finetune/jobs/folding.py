@@ -12,8 +12,6 @@ from data_tools.folds import cut_folds
 from data_tools.holding_out import hold_out, image_units, usable_images
 from recipes import Recipe
 
-FOLD, REPEAT = "fold", "repeat"
-
 
 @dataclass(frozen=True)
 class Folding:

@@ -26,7 +26,7 @@ def fit_smaller(fitter: FoldFitter, cut: FoldCut, fold: FittedFold, labels: Sequ
     for share in reversed(SHARES[:-1]):
         units = _units_of(dataset, cut)
         dataset = halve_training(dataset, units, cut.seed)
-        if dataset.part("train")["label"].value_counts().reindex(labels, fill_value=0).min() < 2:
+        if dataset.part("train")["label"].value_counts().reindex(list(labels), fill_value=0).min() < 2:
             break
         fit = fitter.fit(dataset, f"{cut.name(fold.place)}1/{round(1 / share)} of the images: ", splits=("test",))
         made.append(fold.numbered(fit.predictions).assign(share=share, train=len(dataset.part("train"))))

@@ -11,7 +11,8 @@ from finetune.errors import InputError
 from finetune.evaluation import Evaluation, evaluate_predictions, read_predictions
 from finetune.heads import load_model, saved_labels
 from finetune.jobs.folder import RUN_MARK
-from finetune.reporting.rebuilding import read_json, read_scaling, read_table
+from finetune.reporting.rebuilding import read_scaling
+from finetune.reporting.run_files import read_json, read_table
 from recipes import Recipe, load_recipe
 
 _NEEDED = ("dataset.csv", "environment.json", "predictions.csv", "model/config.json", "model/model.safetensors")

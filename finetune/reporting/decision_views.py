@@ -62,6 +62,11 @@ def _point(point: OperatingPoint, confidence: float) -> Point:
         f"Call an image {point.label} where its score is {format_number(point.threshold)} or more. "
         f"Chosen on {images}, {percent(reached)} % of them {done}."
     )
+    if point.folds > 1:
+        rule = (
+            f"Each of {point.folds} folds has a threshold of its own, chosen on at least {images}; their median is "
+            f"{format_number(point.threshold)}. On validation {percent(reached)} % were {done}."
+        )
     counts, found = point.counts, point.test["sensitivity"]
     positives, others = counts["found"] + counts["missed"], counts["false_calls"] + counts["cleared"]
     text = f"On test it finds {counts['found']} of {positives} ({_with_interval(found, confidence)}) and calls "
@@ -89,7 +94,12 @@ def _calibration(calibration: Calibration) -> dict[str, Any] | None:
         judged = (
             f"so the model was {manner}" if f"{value:.2f}" != "1.00" else "so the scores are as sure as they should be"
         )
-        text = f"Fitted on {temperature.images} validation images, the temperature is {value:.2f}, {judged}."
+        images = f"{temperature.images} validation images"
+        text = f"Fitted on {images}, the temperature is {value:.2f}, {judged}."
+        if temperature.by_fold is not None:
+            text = (
+                f"Fitted for each fold on its own validation images, the median temperature is {value:.2f}, {judged}."
+            )
     return {
         "text": text,
         "is_fitted": value is not None,

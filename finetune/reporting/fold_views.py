@@ -34,7 +34,8 @@ def label_issues(table: pd.DataFrame | None, context: ReportContext) -> list[dic
     if table is None:
         return []
     doubted = table[table["label"] != table["suggested"]].head(ISSUES_SHOWN)
-    rows = doubted[["path", "label", "suggested", "confidence", "suggested_score"]].to_dict("records")
+    columns = ["path", "label", "suggested", "confidence", "suggested_score"]
+    rows = [dict(zip(columns, row, strict=True)) for row in doubted[columns].itertuples(index=False)]
     return [{**row, "thumbnail": thumbnail_uri(context, str(row["path"]))} for row in rows]
 
 

@@ -34,7 +34,7 @@ def most_uncertain(answers: pd.DataFrame, context: ReportContext) -> list[dict[s
 
 
 def _pictured(answers: pd.DataFrame, context: ReportContext) -> list[dict[str, Any]]:
-    first = answers.sort_values(["_order", PATH], kind="stable").head(GALLERY_IMAGES)
+    first = answers.sort_values(["_order", PATH], kind="stable").drop_duplicates(PATH).head(GALLERY_IMAGES)
     return [
         {
             **{str(name): _known(value) for name, value in row.items()},

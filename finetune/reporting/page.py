@@ -12,6 +12,7 @@ from finetune.reporting.answers import list_answers
 from finetune.reporting.change_view import change_view
 from finetune.reporting.context import ReportContext
 from finetune.reporting.decision_views import describe_decisions
+from finetune.reporting.fold_views import curve_sentence, describe_folds, label_issues
 from finetune.reporting.sentences import percent
 from finetune.reporting.templating import inline, open_templates
 from finetune.reporting.thumbnails import data_uri
@@ -58,6 +59,9 @@ def _parts(evaluation: Evaluation, rows: pd.DataFrame, context: ReportContext) -
         "freeze": views.freeze_table(context.freeze),
         "leakage": context.leakage,
         "change": change_view(context.change),
+        "folds": describe_folds(context.folds),
+        "curve_sentence": None if context.learning_curve is None else curve_sentence(context.learning_curve),
+        "issues": label_issues(context.label_issues, context),
         "recipe_text": context.recipe_text,
         "facts": views.facts(context.environment),
         "is_shared": context.is_shared,

@@ -1,6 +1,5 @@
 """Builds the report of a run, or of a bare predictions table, again."""
 
-import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from finetune.errors import InputError
 from finetune.evaluation import Evaluation, read_predictions
 from finetune.reporting.context import ReportContext
+from finetune.reporting.run_files import read_json, read_numbers, read_table
 from finetune.reporting.training_shares import shares_trained_for
 from finetune.reporting.writing import write_report
 from recipes import Recipe, load_recipe
@@ -67,7 +67,7 @@ def read_context(run: Path, overrides: Mapping[str, object] | None = None) -> Re
     image_root = Path(data) if isinstance(data, str) and Path(data).is_dir() else None
     scaling = read_scaling(environment or {})
     labels = (report or {}).get("labels")
-    history, dataset = _read_history(run / "history.csv"), read_table(run / "dataset.csv")
+    history, dataset = read_numbers(run / "history.csv"), read_table(run / "dataset.csv")
     read = load_recipe(recipe, overrides or {}) if recipe.is_file() else _recipe_of(environment or {}, overrides or {})
     trained = shares_trained_for(read, dataset, history, labels) if labels and recipe.is_file() else None
     return ReportContext(
@@ -85,6 +85,9 @@ def read_context(run: Path, overrides: Mapping[str, object] | None = None) -> Re
         evaluate=read.evaluate,
         trained=trained,
         change=(report or {}).get("change"),
+        folds=read_numbers(run / "folds.csv"),
+        label_issues=_read_issues(run / "label_issues.csv"),
+        learning_curve=read_numbers(run / "learning_curve.csv"),
         explain=None if image_root is None else _explainer(_model_folder(run, environment or {}), image_root, scaling),
     )
 
@@ -102,6 +105,12 @@ def _recipe_of(environment: Mapping[str, Any], overrides: Mapping[str, object]) 
     told = environment.get("confidence")
     known = {"evaluate.confidence": told} if isinstance(told, float) and 0 < told < 1 else {}
     return load_recipe(None, {**known, **overrides})
+
+
+def _read_issues(path: Path) -> pd.DataFrame | None:
+    table = read_table(path)
+    numbers = ("confidence", "suggested_score")
+    return None if table is None else table.assign(**{name: pd.to_numeric(table[name]) for name in numbers})
 
 
 def _picture_reader(root: Path, scaling: "Scaling") -> Callable[[str], NDArray[np.uint8]]:
@@ -142,33 +151,3 @@ def _explainer(model: Path, root: Path, scaling: "Scaling") -> Callable[[str, st
         return explain_saved(model, root, scaling)
 
     return lambda path, label: load()(path, label)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}); the run is damaged. Remove the file to go on.") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no JSON object; the run is damaged. Remove the file to go on.")
-    return content
-
-
-def _read_history(path: Path) -> pd.DataFrame | None:
-    history = read_table(path)
-    return (
-        history
-        if history is None or "epoch" not in history
-        else history.assign(epoch=pd.to_numeric(history["epoch"], errors="coerce"))
-    )
-
-
-def read_table(path: Path) -> pd.DataFrame | None:
-    if not path.is_file():
-        return None
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="surrogateescape")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path} is not a table ({error}); the run is damaged. Remove the file to go on.") from error

@@ -21,9 +21,9 @@ from recipes import dump_recipe, load_recipe
 
 TABLE = "predictions.csv"
 LEFT_OUT = "(left out)"
-KEPT_FIELDS = ("labels", "history", "freeze", "leakage", "evaluate", "trained", "change")
+KEPT_FIELDS = ("labels", "history", "freeze", "leakage", "evaluate", "trained", "change", "folds", "learning_curve")
 CHANGED_FIELDS = ("findings", "recipe_text", "environment", "warnings", "is_shared")
-DROPPED_FIELDS = ("dataset", "image_root", "small_picture", "explain")
+DROPPED_FIELDS = ("dataset", "image_root", "small_picture", "explain", "label_issues")
 """What becomes of each field of a ReportContext; one that is named nowhere is dropped."""
 _KEPT_COLUMNS = (PATH, LABEL, GROUP, SPLIT, PREDICTED, "fold", "repeat")
 _KEPT_FACTS = ("versions", "seed", "threads", "workers", "device", "scaling")

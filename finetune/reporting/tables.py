@@ -8,10 +8,11 @@ import pandas as pd
 from sklearn.metrics import classification_report
 
 from finetune.evaluation import Evaluation, Metric
-from finetune.evaluation.predictions import LABEL, PREDICTED
+from finetune.evaluation.predictions import FOLD, LABEL, PREDICTED, REPEAT
 from finetune.evaluation.result import PER_CLASS_METRICS
 
 SCHEMA = 1
+_FOLD_MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -78,6 +79,23 @@ def report_json(
         "freeze_verified": None if verified is None else bool(verified),
         "leakage": None if leakage is None else {key: int(value) for key, value in leakage.items()},
     }
+
+
+def spread_over_folds(folds: pd.DataFrame) -> dict[str, Any]:
+    """How many folds and repeats there were, and how far single folds lie apart: no interval, they share images."""
+    spread = {}
+    for name in _FOLD_MEASURES:
+        values = pd.to_numeric(folds[name]).dropna()
+        if len(values):
+            numbers = {
+                "mean": values.mean(),
+                "deviation": values.std(ddof=1),
+                "low": values.min(),
+                "high": values.max(),
+            }
+            spread[name] = {key: _finite(number) for key, number in numbers.items()}
+    counts = {f"{name}s": int(pd.to_numeric(folds[name]).max()) for name in (FOLD, REPEAT)}
+    return {**counts, "spread": spread}
 
 
 def metrics_json(metrics: Mapping[str, Metric]) -> dict[str, dict[str, Any]]:

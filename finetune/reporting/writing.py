@@ -15,7 +15,7 @@ from finetune.reporting.decision_tables import decisions_json
 from finetune.reporting.figures import FIGURE_NAMES, draw_figures
 from finetune.reporting.markdown import model_card, report_markdown
 from finetune.reporting.page import render_page
-from finetune.reporting.tables import change_table, report_json, report_table, report_text
+from finetune.reporting.tables import change_table, report_json, report_table, report_text, spread_over_folds
 
 REPORTED_SPLIT = "test"
 
@@ -42,6 +42,8 @@ def write_report(folder: Path, predictions: pd.DataFrame, context: ReportContext
     write_text(folder / "report.txt", report_text(rows, labels))
     write_csv(folder / "report.csv", report_table(evaluation))
     report = report_json(evaluation, decisions_json(decisions), warnings, context.leakage, context.freeze)
+    if context.folds is not None:
+        report["cross_validation"] = spread_over_folds(context.folds)
     if context.change is not None:
         report["change"] = [dict(row) for row in context.change]
         write_csv(folder / "change.csv", change_table(context.change))
