@@ -99,10 +99,11 @@ def _predict(made: Preview, maker: SourceMaker, frozen_sha256: str, further: Seq
     for split, source in maker.parts(("val", "test"), made.cut, frozen_sha256).items():
         with maker.watch.measure("evaluate"):
             scores = predict_scores(made.cut.eval_tail, source)
-        table = made.dataset.part(split)[["path", "label", "group", "split", *further]].reset_index(drop=True)
+        rows = made.dataset.part(split)
+        table = rows[["path", "label", "group", "split"]].reset_index(drop=True)
         table["predicted"] = [labels[index] for index in scores.argmax(1)]
         columns = pd.DataFrame(scores, columns=[f"score_{label}" for label in labels])
-        tables.append(pd.concat([table, columns], axis=1))
+        tables.append(pd.concat([table, columns, rows[list(further)]], axis=1))
     return with_calibrated_scores(pd.concat(tables, ignore_index=True), labels)
 
 
