@@ -13,9 +13,10 @@ def tabulate_scores(
 ) -> pd.DataFrame:
     """A row of predictions an image; `scores` (images, classes) in the order of both tables.
 
-    The columns `further` of the images stand beside their splits.
+    The columns `further` of the images stand behind the scores.
     """
-    table = images[["path", "label", "group", "split", *further]].reset_index(drop=True)
+    rows = images.reset_index(drop=True)
+    table = rows[["path", "label", "group", "split"]].copy()
     table["predicted"] = [labels[index] for index in scores.argmax(1)]
     columns = pd.DataFrame(scores, columns=[score_column(label) for label in labels])
-    return pd.concat([table, columns], axis=1)
+    return pd.concat([table, columns, rows[list(further)]], axis=1)
