@@ -43,6 +43,7 @@ def test_an_audit_leaves_tables_and_a_page(messy: Path, small_recipe: Recipe, tm
         check.replace("_across_splits", "") for check in findings["check"]
     }
     page = (out / "audit.html").read_text()
+    assert "for research use only" in page.lower()
     assert "<b>8" not in page.replace("<b>What to do:</b>", "")
     assert "&lt;b&gt;8" in page
     assert page.count("data:image/jpeg;base64,") >= 4

@@ -12,7 +12,7 @@ NEEDED = "TAILTUNE_NEEDS_CHROMIUM"
 """Set where a missing browser is a fault of the machine and no reason to skip, as in `.ci/run`."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """Playwright's handle of the system's Chromium; a test is skipped where there is none."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
