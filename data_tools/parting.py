@@ -20,9 +20,8 @@ def part_records(
     usable images and none to one.
     """
     if settings.known_labels is not None:
-        return [
-            _with_split(record, TEST) for record in records
-        ], "every image is held out: the network is trained already"
+        held_out = [_with_split(record, TEST) for record in records]
+        return held_out, "every image is held out: the network is trained already"
     if settings.splits is not None:
         _check_given(records, settings.splits.name)
     keys = _copy_keys(len(records), copies)
