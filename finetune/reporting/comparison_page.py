@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from finetune.evaluation.result import undefined
 from finetune.files import write_bytes, write_csv, write_text
 from finetune.reporting import views
+from finetune.reporting.canvas import INK, PALETTE, blank_figure, calm, plain, png
 from finetune.reporting.comparison import CHOSEN_BY, MEASURES, Judged, Verdict
-from finetune.reporting.figures import INK, PALETTE, calm, new_figure, plain_name, png
 from finetune.reporting.page import open_templates
 from finetune.reporting.thumbnails import data_uri
 
@@ -50,17 +51,14 @@ def _row(one: Judged, verdict: Verdict) -> dict[str, Any]:
     for name in MEASURES:
         metric = one.evaluation.overall[name]
         row |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
-    gap = one.gap
-    behind = {"behind": None, "behind_low": None, "behind_high": None, "mcnemar_p": None}
-    if gap is not None and one.behind is not None:
-        values = (gap.value, gap.low, gap.high, one.behind.mcnemar.p_value)
-        behind = dict(zip(behind, values, strict=True))
-    return row | behind
+    gap = one.gap or undefined("")
+    behind = {"behind": gap.value, "behind_low": gap.low, "behind_high": gap.high}
+    return row | behind | {"mcnemar_p": one.behind.mcnemar.p_value if one.behind else None}
 
 
 def draw_comparison(verdict: Verdict) -> bytes:
     """Balanced accuracy with its interval against trained parameters, and against seconds of training."""
-    figure = new_figure(9, 4)
+    figure = blank_figure(9, 4)
     left, right = figure.subplots(1, 2, sharey=True)
     axes: tuple[tuple[Axes, str], ...] = ((left, "trained parameters"), (right, "seconds of training, all folds"))
     for panel, label in axes:
@@ -73,11 +71,16 @@ def draw_comparison(verdict: Verdict) -> bytes:
             continue
         reach = [[metric.value - metric.low], [metric.high - metric.value]]
         colour, is_taken = PALETTE[place % len(PALETTE)], one.compared.name == verdict.taken
-        look = {"color": colour, "capsize": 3, "markersize": 9 if is_taken else 6, "marker": "D" if is_taken else "o"}
+        look: dict[str, Any] = {
+            "color": colour,
+            "capsize": 3,
+            "markersize": 9 if is_taken else 6,
+            "marker": "D" if is_taken else "o",
+        }
         costs = one.compared.trainable_parameters, max(one.compared.tail_seconds, 0.01)
         for (panel, _), cost in zip(axes, costs, strict=True):
-            name = plain_name(one.compared.name) + (" (to take)" if is_taken else "")
-            panel.errorbar([cost], [metric.value], yerr=reach, linestyle="none", label=name, **look)  # type: ignore[arg-type]
+            name = plain(one.compared.name) + (" (to take)" if is_taken else "")
+            panel.errorbar([cost], [metric.value], yerr=reach, linestyle="none", label=name, **look)
     left.set_ylabel("balanced accuracy, interval", color=INK)
     left.legend(frameon=False, fontsize=8)
     return png(figure)

@@ -35,7 +35,7 @@ def write_report(folder: Path, predictions: pd.DataFrame, context: ReportContext
     evaluation = replace(evaluation, warnings=(*evaluation.warnings, *decisions.warnings))
     rows = select_split(table, REPORTED_SPLIT)
     warnings = tuple(dict.fromkeys((*context.warnings, *evaluation.warnings)))
-    figures = draw_figures(evaluation, part, context.history, decisions.calibration)
+    figures = draw_figures(evaluation, part, decisions.calibration, context)
 
     make_private_folder(folder)
     _write_figures(folder / "figures", figures)

@@ -114,6 +114,20 @@ def test_undefined_numbers_are_null_with_a_reason(tmp_path: Path) -> None:
     assert read_json(tmp_path)["freeze_verified"] is None
 
 
+def test_an_average_and_a_calibration_error_tell_what_else_belongs_to_them(tmp_path: Path) -> None:
+    table = make_table(40, ("a", "b", "c"))
+    write_report(tmp_path, table[table["label"] != "c"])
+    overall = read_json(tmp_path)["overall"]
+    assert overall["balanced_accuracy"]["classes"] == ["a", "b"]
+    assert set(overall["accuracy"]) == METRIC_KEYS
+    error = overall["calibration_error"]
+    assert set(error) == METRIC_KEYS | {"reason", "expected_if_calibrated"}
+    assert 0 < error["expected_if_calibrated"] < 1
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"{error['expected_if_calibrated']:.3f} would be expected" in page
+    assert "over 2 of 3 classes" in page
+
+
 def test_csv_has_a_row_a_class_and_no_formula(report: Path) -> None:
     with (report / "report.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
