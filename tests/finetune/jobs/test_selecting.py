@@ -46,10 +46,9 @@ def noise_recipe() -> Recipe:
         "augment.views": 1,
         "train.epochs": 4,
         "train.batch_size": 80,
-        "train.learning_rate": 5e-3,
+        "train.learning_rate": 1e-3,
         "train.warmup_epochs": 0,
         "train.average_decay": None,
-        "head.start": "drawn",
         "data.val_fraction": 0,
         "data.workers": 0,
     }
