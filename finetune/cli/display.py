@@ -54,6 +54,8 @@ def show_result(console: Console, result: "RunResult") -> None:
     show_evaluation(console, result.evaluation)
     _show_proof(console, result.is_verified)
     show_paths(console, result.folder)
+    if result.advice is not None:
+        console.print(result.advice, markup=False, highlight=False)
 
 
 def show_cross_validation(console: Console, result: "CrossValidation") -> None:

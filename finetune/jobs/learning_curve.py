@@ -9,6 +9,7 @@ from data_tools import Dataset
 from data_tools.holding_out import halve_training, usable_images
 from finetune.evaluation import Metric, evaluate_predictions
 from finetune.evaluation.comparing import compare_predictions
+from finetune.evaluation.result import undefined
 from finetune.jobs.fold_fitting import FoldFitter
 from finetune.jobs.fold_table import FittedFold
 from finetune.jobs.folding import FoldCut
@@ -50,7 +51,9 @@ def tabulate_curve(predictions: pd.DataFrame, labels: Sequence[str], confidence:
     for share in shares:
         own = predictions[predictions["share"] == share]
         evaluation = evaluate_predictions(own, labels, confidence=confidence)
-        gain = compare_predictions(whole, own, labels, confidence=confidence).differences["balanced_accuracy"]
+        gain = undefined("nothing comes after it")
+        if share < 1:
+            gain = compare_predictions(whole, own, labels, confidence=confidence).differences["balanced_accuracy"]
         numbers = {"share": share, "images": float(np.mean(own.groupby("fold")["train"].first()))}
         rows.append(
             {

@@ -1,5 +1,6 @@
 """The main job: from a folder of images to a trained tail and a report."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ from finetune.reporting.training_shares import shares_trained_for
 from finetune.timing import Stopwatch
 from recipes import Recipe, dump_recipe
 
+FEW_IMAGES = 500
+"""Under so many a run says how wide its intervals are."""
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -37,6 +41,8 @@ class RunResult:
     evaluation: Evaluation
     is_verified: bool
     notes: tuple[str, ...]
+    advice: str | None = None
+    """What to do where the images are few; None where they are not."""
 
 
 def run(
@@ -89,7 +95,20 @@ def run(
         epochs = trained.epochs
         images, views = len(made.dataset.table), recipe.augment.views
         write_timings(folder, watch, images=images, views=views, epochs=epochs)
-    return RunResult(folder, evaluation, bool(record["verified"]), tuple(notes))
+    advice = advise_few(len(made.dataset.table), evaluation, data, folder)
+    return RunResult(folder, evaluation, bool(record["verified"]), tuple(notes), advice)
+
+
+def advise_few(images: int, evaluation: Evaluation, data: Path, folder: Path) -> str | None:
+    """How wide the interval is that few images leave, and how to judge on all of them; None where there are enough."""
+    metric = evaluation.overall["balanced_accuracy"]
+    if images >= FEW_IMAGES or metric.low is None or metric.high is None:
+        return None
+    command = shlex.join(["finetune", "cv", str(data), "--recipe", str(folder / RUN_MARK)])
+    return (
+        f"{evaluation.images} test images leave the balanced accuracy anywhere from {metric.low:.2f} to "
+        f"{metric.high:.2f}. To judge on all {images} images, at about the price of this run: {command}"
+    )
 
 
 def _write_run(
