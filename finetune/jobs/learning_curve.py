@@ -45,7 +45,7 @@ def tabulate_curve(predictions: pd.DataFrame, labels: Sequence[str], confidence:
     """One row a share that every fold has: training images on average, measures with bounds, and what all of the images
     have before it, on the same held-out images."""
     folds = predictions.groupby("share")["fold"].nunique()
-    shares = [share for share, count in folds.items() if count == folds.max()]
+    shares = [float(str(share)) for share, count in folds.items() if count == folds.max()]
     whole = predictions[predictions["share"] == 1.0]
     rows = []
     for share in shares:

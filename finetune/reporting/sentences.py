@@ -22,11 +22,12 @@ def class_sentence(evaluation: Evaluation, k: int, confidence: float) -> str:
     if support == 0:
         return f"no {name} among the images, so nothing is known about it"
     interval = _missed_interval(evaluation.per_class[label]["recall"], confidence)
+    whose = name if evaluation.repeats == 1 else f"answers on {evaluation.support[label]} {name}"
     if hits == support:
         found = "the only one" if support == 1 else f"all {support}"
-        return f"finds {found} of {name} (misses 0 %, {interval})"
+        return f"finds {found} of {whose} (misses 0 %, {interval})"
     missed = support - hits
-    sentence = f"misses {missed} of {support} {name} ({percent(missed / support)} %, {interval})"
+    sentence = f"misses {missed} of {support} {whose} ({percent(missed / support)} %, {interval})"
     others = np.where(np.arange(len(row)) == k, 0, row)
     taken_for = int(others.argmax())
     how = "all" if others[taken_for] == missed else "mostly" if 2 * others[taken_for] > missed else "most often"
