@@ -5,7 +5,7 @@ from finetune.features.bridge import run_bridge
 from finetune.features.folding import fold_norms
 from finetune.features.identity import StoreIdentity, describe_device
 from finetune.features.images import ImageViews, Viewer
-from finetune.features.sources import FeatureSource, FreshSource, StoredSource, pick_images
+from finetune.features.sources import FeatureSource, FreshSource, PickedSource, StoredSource
 from finetune.features.store import FeatureStore
 from finetune.features.stored import Features
 from finetune.features.trunk import estimate_norms, run_trunk
@@ -16,6 +16,7 @@ __all__ = [
     "FeatureSource",
     "FeatureStore",
     "Features",
+    "PickedSource",
     "FreshSource",
     "ImageViews",
     "StoreIdentity",
@@ -26,7 +27,6 @@ __all__ = [
     "describe_device",
     "estimate_norms",
     "fold_norms",
-    "pick_images",
     "run_bridge",
     "run_trunk",
 ]

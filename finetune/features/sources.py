@@ -1,6 +1,6 @@
 """Where one tail loop takes its batches from: stored features, a fresh trunk, or whole images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +34,8 @@ class StoredSource:
     def __init__(self, features: Features, targets: Tensor, device: torch.device) -> None:
         self.features, self.targets, self.device = features, targets, device
         self.views = features[0].shape[1]
+        self.worked_out: dict[Hashable, Any] = {}
+        """What was worked out of all images, for whoever takes some of them after another."""
 
     def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
         """Read and widen to float32; past the stored views the augmented ones come again, view 0 does not."""
@@ -66,10 +68,13 @@ class _PickedArray:
         return self._whole[self._places[rows], views]
 
 
-def pick_images(source: StoredSource, places: NDArray[np.int64]) -> StoredSource:
-    """A source of the images of `source` at `places`, in that order; nothing is copied."""
-    arrays = [_PickedArray(array, places) for array in source.features]
-    return StoredSource(arrays, source.targets[torch.from_numpy(places)], source.device)
+class PickedSource(StoredSource):
+    """The images of `whole` at `places`, in that order; nothing is copied."""
+
+    def __init__(self, whole: StoredSource, places: NDArray[np.int64]) -> None:
+        arrays = [_PickedArray(array, places) for array in whole.features]
+        super().__init__(arrays, whole.targets[torch.from_numpy(places)], whole.device)
+        self.whole, self.places = whole, places
 
 
 class FreshSource:

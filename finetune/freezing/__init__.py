@@ -2,7 +2,7 @@
 
 from finetune.freezing.cutting import Cut, bridge_cuts, cut_model, keep_whole
 from finetune.freezing.lock import Lock, freeze
-from finetune.freezing.locking import frozen_digest, lock_model, release_model
+from finetune.freezing.locking import frozen_digest, lock_model, release_model, state_digest
 from finetune.freezing.planning import FreezePlan, Staged, StagedModel, StageRow, frozen_throughout, plan_freeze
 from finetune.freezing.policy import NAMED_POLICIES, FreezePolicy, parse_policy
 
@@ -19,6 +19,7 @@ __all__ = [
     "cut_model",
     "freeze",
     "frozen_digest",
+    "state_digest",
     "frozen_throughout",
     "keep_whole",
     "lock_model",

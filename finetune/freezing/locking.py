@@ -50,6 +50,15 @@ def frozen_digest(model: nn.Module, plan: FreezePlan) -> str:
     return digest.hexdigest()
 
 
+def state_digest(model: nn.Module) -> str:
+    """sha256 over every parameter and buffer, as `frozen_digest` has it."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}|".encode())
+        _update(digest, tensor)
+    return digest.hexdigest()
+
+
 def tensor_digest(tensor: Tensor) -> str:
     """sha256 over type, shape and bytes of one tensor."""
     digest = hashlib.sha256()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data_tools import Dataset
 from data_tools.holding_out import usable_images, with_splits
-from finetune.features import FeatureSource, StoredSource, pick_images
+from finetune.features import FeatureSource, PickedSource, StoredSource
 from finetune.freezing import Cut
 from finetune.jobs.planning import Preview
 from finetune.jobs.sources import SourceMaker
@@ -36,7 +36,7 @@ class FeaturePool:
         whole = maker.parts((split,), cut, frozen_sha256)[split]
         assert isinstance(whole, StoredSource)
         places: NDArray[np.int64] = self._places.get_indexer(pd.Index(paths)).astype(np.int64)
-        return pick_images(whole, places)
+        return PickedSource(whole, places)
 
     def go_over_to(self, made: Preview) -> None:
         """Make features of another backbone."""

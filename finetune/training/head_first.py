@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from finetune.features import FP32, FeatureSource, computing_in
+from finetune.features import FP32, FeatureSource, PickedSource, computing_in
+from finetune.freezing import state_digest
 from finetune.heads.modules import MultiStageHead
 from finetune.training.probe import Matrix, Probe, ProbeData, solve_probe
 from finetune.training.tail_data import TailData
@@ -16,6 +17,8 @@ from finetune.training.tail_data import TailData
 _SOLVED_ROWS = 8000
 """Rows, a row for each view of an image, that a head is solved on; more change it little and take memory."""
 _BATCH = 64
+_SHARED_ROWS = 40_000
+"""Up to so many they are worked out for all images of a larger set: some 200 MB of 1,280 features."""
 
 
 def solve_head(model: nn.Module, tail: nn.Module, data: TailData, seed: int, arithmetic: str = FP32) -> Probe | str:
@@ -82,8 +85,27 @@ def pool_views(
     """The classifier and what it is given of the views at hand, (images, views, features); or why there is none.
 
     It is the linear layer whose outputs are the network's, to the bit. What comes out is float32, whatever the
-    arithmetic.
+    arithmetic. Of images that are some of a larger set it is worked out for all of these, once for each state of the
+    network: the folds of a cross-validation all begin at the same one.
     """
+    if not isinstance(source, PickedSource) or len(source.whole.targets) * source.views > _SHARED_ROWS:
+        return _pool(model, tail, source, chosen, arithmetic)
+    key, known = (arithmetic, state_digest(model)), source.whole.worked_out
+    if key not in known:
+        found = _pool(model, tail, source.whole, np.arange(len(source.whole.targets)), arithmetic)
+        names = {module: name for name, module in model.named_modules()}
+        known[key] = found if isinstance(found, str) else (names[found[0]], found[1])
+    if isinstance(known[key], str):
+        return str(known[key])
+    name, pooled = known[key]
+    classifier = model.get_submodule(name)
+    assert isinstance(classifier, nn.Linear)
+    return classifier, pooled[source.places[chosen]]
+
+
+def _pool(
+    model: nn.Module, tail: nn.Module, source: FeatureSource, chosen: np.ndarray, arithmetic: str
+) -> tuple[nn.Linear, Matrix] | str:
     layers = [
         layer
         for layer in model.modules()

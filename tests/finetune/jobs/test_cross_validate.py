@@ -22,7 +22,16 @@ LABELS = ["0", "1", "8"]
 SCORES = [f"score_{label}" for label in LABELS]
 FILES = {
     *("recipe.yaml", "environment.json", "pipeline.json", "dataset.csv", "findings.csv", "freeze.json", "history.csv"),
-    *("folds.csv", "label_issues.csv", "predictions.csv", "report.txt", "report.csv", "report.json", "report.html"),
+    *(
+        "folds.csv",
+        "label_issues.csv",
+        "predictions.csv",
+        "report.txt",
+        "report.csv",
+        "report.json",
+        "report.html",
+        "report.md",
+    ),
     *("timings.json", "figures", "checkpoints"),
 }
 
