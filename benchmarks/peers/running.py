@@ -58,8 +58,8 @@ def run_job(job: Job, places: Places) -> Result:
         command, start_up = peer_command(job, manifest, weights, out), peer_start_up(job)
     python = sys.executable if job.tool in OWN_TOOLS else str(places.peer_python.absolute())
     log = folder / "log.txt"
-    start_up_seconds = min(_time([python, *start_up], log, cache) for _ in range(2))
-    wall_seconds = _time([python, *command], log, cache)
+    start_up_seconds = min(time_process([python, *start_up], log, cache) for _ in range(2))
+    wall_seconds = time_process([python, *command], log, cache)
     shutil.rmtree(cache, ignore_errors=True)
     facts = own_facts(out) if job.tool in OWN_TOOLS else peer_facts(out)
     rows = read_rows(manifest)
@@ -99,7 +99,7 @@ def score_predictions(predictions: Path, rows: Sequence[Row]) -> float:
     return float(balanced_accuracy_score(list(wanted.values()), [found[path]["predicted"] for path in wanted]))
 
 
-def _time(command: Sequence[str], log: Path, cache: Path) -> float:
+def time_process(command: Sequence[str], log: Path, cache: Path) -> float:
     """Wall seconds of a process; threads and everything else are the machine's own settings."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TAILTUNE_CACHE": str(cache.resolve())}
     with log.open("a", encoding="utf-8") as file:

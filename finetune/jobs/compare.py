@@ -54,8 +54,9 @@ def compare(
     notes, stop = list[str](), stop or StopRequest()
 
     def tell(sentence: str) -> None:
-        notes.append(sentence)
-        say(sentence)
+        if sentence not in notes:  # candidates have much in common
+            notes.append(sentence)
+            say(sentence)
 
     torch.set_float32_matmul_precision("highest")
     watching = Watching(Stopwatch(), stop.tracked(track), tell, stop)

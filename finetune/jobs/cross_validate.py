@@ -65,8 +65,9 @@ def cross_validate(
     watch, notes, stop = Stopwatch(), list[str](), stop or StopRequest()
 
     def tell(sentence: str) -> None:
-        notes.append(sentence)
-        say(sentence)
+        if sentence not in notes:  # candidates have much in common
+            notes.append(sentence)
+            say(sentence)
 
     torch.set_float32_matmul_precision("highest")
     watching = Watching(watch, stop.tracked(track), tell, stop)

@@ -22,7 +22,7 @@ def write_comparison(folder: Path, verdict: Verdict) -> None:
     write_bytes(folder / "figures" / "compare.png", plot)
     write_csv(folder / "compare.csv", tabulate_comparison(verdict))
     environment, style = open_templates()
-    environment.filters |= {"number": views.format_number}
+    environment.filters |= {"number": views.format_number, "bar": views.Bar.of}
     page = environment.get_template("compare.html.j2").render(
         **style,
         verdict=verdict,
