@@ -3,8 +3,8 @@
     python -m benchmarks.cross_validation DATA --weights FILE --repeats 3
 
 DATA is the folder of the comparison's sets (`benchmarks.peers`). The plain loop trains ten epochs on the training part
-of the first cut and judges its test part; `finetune cv --folds 5`, with the default recipe and an empty store, holds out
-every image of hymenoptera, and each of the 300 X-rays that the plain loop trains on, by patient; once, and twice over.
+of the first cut and judges its test part; `finetune cv --folds 5`, with the default recipe and an empty store, holds
+out every image of hymenoptera, and each of the 300 X-rays that the plain loop trains on, by patient; once, and twice.
 Whole wall times of processes; rows go to docs/measured/cross_validation.jsonl.
 """
 

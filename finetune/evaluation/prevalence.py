@@ -111,9 +111,13 @@ def predictive_values(part: Split, called: Bools, k: int, shares: Floats) -> dic
     without = _rates_without_each_group(part, called, shares)
     odds = shares[k] / (1 - shares[k])
     found, kept = without[:, k], (without * others).sum(axis=1)
+    occurs, nothing = shares[truth] > 0, undefined("no image gets this answer")
+    right, wrong = known[k], false_rate
     return {
-        "ppv": _predictive(part, k, (known[k], false_rate), odds, (found, kept)),
-        "npv": _predictive(part, k, (_flipped(false_rate), _flipped(known[k])), 1 / odds, (1 - kept, 1 - found)),
+        "ppv": _predictive(part, k, (right, wrong), odds, (found, kept)) if (called & occurs).any() else nothing,
+        "npv": _predictive(part, k, (_flipped(wrong), _flipped(right)), 1 / odds, (1 - kept, 1 - found))
+        if (~called & occurs).any()
+        else nothing,
     }
 
 
@@ -126,8 +130,6 @@ def _predictive(
 ) -> Metric:
     """odds a / (odds a + b) of the rates a of right and b of wrong calls; `without` holds both without each group."""
     right, wrong = rates
-    if odds * right[0] + wrong[0] <= 0:
-        return undefined("no image gets this answer")
     value = odds * right[0] / (odds * right[0] + wrong[0])
     ends = (odds * bound for bound in mover.ratio(right, wrong))
     low, high = (1.0 if np.isinf(end) else end / (1 + end) for end in ends)

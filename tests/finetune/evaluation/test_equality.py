@@ -83,7 +83,7 @@ def test_the_text_keeps_zeros_where_the_json_has_null(table: pd.DataFrame) -> No
             table["label"], table["predicted"], labels=names, target_names=names, zero_division=0
         )
     assert report_text(table, evaluation.labels) == wanted
-    told = report_json(evaluation, (), None, None)
+    told = report_json(evaluation, {}, (), None, None)
     for label in names:
         entry = told["per_class"][label]["recall"]
         assert (entry["value"] is None) == (evaluation.support[label] == 0)
