@@ -48,7 +48,7 @@ def effective_size(
     """
     if groups <= 1 or size <= 1:
         return 1.0
-    if not math.isfinite(variance) or variance <= _NO_VARIANCE:
+    if not math.isfinite(variance) or variance <= _NO_VARIANCE or not 0 < share < 1:
         independent = min(fallback, size)
     else:
         independent = min(share * (1 - share) / variance, size)

@@ -105,19 +105,13 @@ def predictive_values(part: Split, called: Bools, k: int, shares: Floats) -> dic
         reason = "no image to judge a class by that is stated to occur"
         return {"ppv": undefined(reason), "npv": undefined(reason)}
     known = [_triple(rate) for rate in rates]
-    values, lows, highs = (np.array(column) for column in zip(*known, strict=True))
-    low, high = mover.weighted_sum(values, lows, highs, others)
-    false_rate = float((others * values).sum()), max(low, 0.0), min(high, 1.0)
+    wrong, cleared = _summed(known, others), _summed([_flipped(rate) for rate in known], others)
     without = _rates_without_each_group(part, called, shares)
-    odds = shares[k] / (1 - shares[k])
+    odds = float(shares[k] / (1 - shares[k]))
     found, kept = without[:, k], (without * others).sum(axis=1)
-    occurs, nothing = shares[truth] > 0, undefined("no image gets this answer")
-    right, wrong = known[k], false_rate
     return {
-        "ppv": _predictive(part, k, (right, wrong), odds, (found, kept)) if (called & occurs).any() else nothing,
-        "npv": _predictive(part, k, (_flipped(wrong), _flipped(right)), 1 / odds, (1 - kept, 1 - found))
-        if (~called & occurs).any()
-        else nothing,
+        "ppv": _predictive(part, k, (known[k], wrong), odds, (found, kept)),
+        "npv": _predictive(part, k, (cleared, _flipped(known[k])), 1 / odds, (1 - kept, 1 - found)),
     }
 
 
@@ -130,6 +124,8 @@ def _predictive(
 ) -> Metric:
     """odds a / (odds a + b) of the rates a of right and b of wrong calls; `without` holds both without each group."""
     right, wrong = rates
+    if odds * right[0] + wrong[0] <= 0:
+        return undefined("no image gets this answer")
     value = odds * right[0] / (odds * right[0] + wrong[0])
     ends = (odds * bound for bound in mover.ratio(right, wrong))
     low, high = (1.0 if np.isinf(end) else end / (1 + end) for end in ends)
@@ -142,14 +138,12 @@ def weighted_by_shares(part: Split, rates: Sequence[Metric], shares: Floats, wit
     """The sum of the rates of the classes, weighted by the stated shares; `without` holds it without each group."""
     if any(rate.value is None for rate, share in zip(rates, shares, strict=True) if share > 0):
         return undefined("no image to judge a class by that is stated to occur")
-    values, lows, highs = (np.array(column) for column in zip(*(_triple(rate) for rate in rates), strict=True))
-    low, high = mover.weighted_sum(values, lows, highs, shares)
     present = part.groups_per_class[part.groups_per_class > 0]
-    return _with_mixed_groups(part, (float((shares * values).sum()), low, high), without, even_size(present))
+    return _with_mixed_groups(part, _summed([_triple(rate) for rate in rates], shares), without, even_size(present))
 
 
 def _with_mixed_groups(part: Split, bounds: tuple[float, float, float], without: Floats, size: float) -> Metric:
-    value, low, high = bounds[0], max(bounds[1], 0.0), min(bounds[2], 1.0)
+    value, low, high = bounds
     if part.is_pure:
         return Metric(value, min(low, value), max(high, value), _METHOD, size)
     other = jackknifed(part, value, without, size, "")
@@ -168,6 +162,18 @@ def _rates_without_each_group(part: Split, hits: Bools, shares: Floats) -> Float
     hit = np.bincount(cell[hits], minlength=shape[0] * shape[1]).astype(np.float64).reshape(shape)
     rates = divide(hit.sum(axis=0) - hit, images.sum(axis=0) - images)
     return np.where(shares > 0, rates, 0.0)
+
+
+def _within(share: float) -> float:
+    """A share without the rounding that its sum over classes may leave outside 0 to 1."""
+    return min(max(share, 0.0), 1.0)
+
+
+def _summed(rates: Sequence[tuple[float, float, float]], weights: Floats) -> tuple[float, float, float]:
+    """The weighted sum of rates with its interval; weights add up to 1."""
+    values, lows, highs = (np.array(column) for column in zip(*rates, strict=True))
+    low, high = mover.weighted_sum(values, lows, highs, weights)
+    return _within(float((weights * values).sum())), _within(low), _within(high)
 
 
 def _triple(metric: Metric) -> tuple[float, float, float]:

@@ -45,6 +45,14 @@ def test_kappa_is_that_of_scikit_learn(table: pd.DataFrame) -> None:
         assert metric.reason == "truth and answers are all one grade"
 
 
+def test_a_kappa_of_minus_one_has_an_interval_though_it_varies_without_each_group() -> None:
+    groups = [f"g{number}" for number in (0, 1, 2, 2, 0, 0, 1, 2)]
+    table = pd.DataFrame({"path": range(8), "label": list("aaaabbbb"), "predicted": list("bbbbaaaa"), "group": groups})
+    metric = evaluate_predictions(table, ("a", "b"), order=("a", "b")).overall["quadratic_kappa"]
+    assert (metric.value, metric.low) == (-1.0, -1.0)
+    assert -1 < metric.high < 1
+
+
 def test_its_interval_is_that_of_a_slow_loop_that_deletes_groups() -> None:
     table = make_chest(6, GRADES)
     test = table[table["split"] == "test"].reset_index(drop=True)

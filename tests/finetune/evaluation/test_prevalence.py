@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -11,7 +11,7 @@ from finetune.evaluation import Metric, TrainedFor, mover
 from finetune.evaluation.prevalence import evaluate_prevalence, predictive_values, reweight
 from finetune.evaluation.split import Split, read_split
 from tests.finetune.evaluation.chest_table import CHEST, make_chest
-from tests.finetune.evaluation.drawn_tables import softmax, tables
+from tests.finetune.evaluation.drawn_tables import make_table, softmax, tables
 
 
 def part_of(table: pd.DataFrame, labels: tuple[str, ...] = CHEST) -> Split:
@@ -38,8 +38,10 @@ def test_equal_shares_change_nothing_and_a_class_that_never_occurs_is_never_answ
     assert np.allclose(found.sum(axis=1), 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tables(), st.integers(0, 1000))
+@example(make_table([0, 1], np.array([[0.4, 0.6], [0.8, 0.2]]), ["", ""]), 1)
+@example(make_table([0, 1], np.array([[0.6, 0.4], [0.8, 0.2]]), ["", ""]), 63)
 def test_predictive_values_are_those_of_a_loop_over_classes(table: pd.DataFrame, seed: int) -> None:
     names = tuple(column[len("score_") :] for column in table.columns if column.startswith("score_"))
     shares = np.random.default_rng(seed).dirichlet(np.ones(len(names)))
@@ -52,11 +54,13 @@ def test_predictive_values_are_those_of_a_loop_over_classes(table: pd.DataFrame,
             continue
         calls = [(table["predicted"][table["label"] == label] == name).mean() for label in names]
         called, right = sum(shares * calls), shares[k] * calls[k]
-        if max(calls) > 0:
+        if called > 0:
             assert found["ppv"].value == pytest.approx(right / called, abs=1e-12)
         else:
             assert found["ppv"].reason
-        if min(calls) < 1:
+        if min(calls) == 1:
+            assert found["npv"].reason
+        else:
             cleared = sum(
                 share * (1 - call) for j, (share, call) in enumerate(zip(shares, calls, strict=True)) if j != k
             )
