@@ -9,7 +9,6 @@ from data_tools import Dataset, Keeping, Preprocessing, prepare_dataset
 from data_tools.memory import keep_freed_memory
 from finetune.backbones import Backbone, check_weights, expected_preprocessing, load_backbone
 from finetune.errors import EnvironmentFault, InputError
-from finetune.evaluation import check_classes_named
 from finetune.freezing import (
     Cut,
     FreezePlan,
@@ -51,6 +50,8 @@ class Preview:
 
 def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = silent) -> Preview:
     """Scan the data, load the backbone, lock and cut it; train nothing."""
+    from finetune.evaluation import check_classes_named  # brings scipy, which a plan without data does without
+
     keep_freed_memory()
     choose_device(recipe.train.device)
     for phase in list_phases(recipe):

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from finetune.evaluation import evaluate_predictions, read_predictions
+from finetune.evaluation import evaluate_decisions, evaluate_predictions, read_predictions
 from finetune.files import write_csv, write_text
 from finetune.jobs.run import run
 from finetune.reporting import ReportContext, write_report
 from finetune.reporting.page import render_page
-from recipes import load_recipe
+from recipes import EvaluateSettings, load_recipe
 
 ODD_NAMES = ("ants", "<script>alert(1)</script>", "{{7*7}}", "a\"b'c&amp;", "Ähre")
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -90,7 +90,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page alone of 1,200 classes and as many images."""
     folder, labels = tmp_path_factory.mktemp("many"), tuple(f"species {number:04d}" for number in range(1200))
     table = draw_answers(labels, 1200).assign(split="test", group="")
-    page = render_page(evaluate_predictions(table, labels), table, ReportContext(), (), {})
+    decisions = evaluate_decisions(table, labels, EvaluateSettings())
+    page = render_page(evaluate_predictions(table, labels), decisions, table, ReportContext(), (), {})
     write_text(folder / "report.html", page)
     return folder
 

@@ -81,6 +81,9 @@ def test_the_numbers_are_those_of_the_run(run: Path) -> None:
     assert own.groups == 14 < own.images
     told = [json.loads((folder / "report.json").read_text()) for folder in (run, run / "share")]
     assert [content.pop("warnings")[0] for content in told][0] == "All images of 'patient-7' are of 'NORMAL'."
+    for content, begin in zip(told, ("patient-", "group-"), strict=True):
+        assert all(name.startswith(begin) for name in content["by_group"].pop("left_out"))
+        assert content["by_group"].pop("warnings")
     assert told[0] == told[1]
 
 
