@@ -21,7 +21,7 @@ from recipes import Recipe
 LABELS = (0, 1, 8)
 FILES = {
     *("predictions.csv", "dataset.csv", "findings.csv", "environment.json", "change.csv"),
-    *("report.txt", "report.csv", "report.json", "report.html", "figures"),
+    *("report.txt", "report.csv", "report.json", "report.html", "report.md", "figures"),
 }
 
 
