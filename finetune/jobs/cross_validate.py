@@ -25,6 +25,7 @@ from finetune.jobs.selecting import best_of, score_inside
 from finetune.jobs.timings import write_timings
 from finetune.progress import Say, Track, silent, untracked
 from finetune.reporting import ReportContext, write_report
+from finetune.reporting.training_shares import shares_trained_for
 from finetune.timing import Stopwatch
 from recipes import Recipe, change_recipe, dump_recipe
 
@@ -153,6 +154,7 @@ def _context(made: Preview, recipe: Recipe, tables: FoldTables, command: Sequenc
         labels=made.dataset.labels,
         history=tables.history,
         findings=made.dataset.findings,
+        dataset=made.dataset.table.assign(split=""),
         freeze=tables.record,
         recipe_text=dump_recipe(recipe),
         environment=describe_environment(made, recipe, command),
@@ -161,4 +163,5 @@ def _context(made: Preview, recipe: Recipe, tables: FoldTables, command: Sequenc
         image_root=made.dataset.root,
         small_picture=small_pictures(made.dataset, made.keeping),
         evaluate=recipe.evaluate,
+        trained=shares_trained_for(recipe, None, tables.history, made.dataset.labels),
     )

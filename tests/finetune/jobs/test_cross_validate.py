@@ -16,6 +16,7 @@ from finetune import Folding
 from finetune.cli.main import main
 from finetune.errors import InputError
 from finetune.jobs import sources
+from finetune.reporting import rebuild_report
 from recipes import Recipe, change_recipe
 
 LABELS = ["0", "1", "8"]
@@ -85,6 +86,13 @@ def test_the_tables_of_folds_add_up(validated: Path) -> None:
     assert freeze["verified"]
     assert len(freeze["folds"]) == 6
     assert len({proof["frozen_sha256_after"] for proof in freeze["folds"]}) == 1
+
+
+def test_a_rebuilt_report_has_the_same_bytes(validated: Path) -> None:
+    names = ("report.txt", "report.csv", "report.json", "report.md", "report.html")
+    before = {name: (validated / name).read_bytes() for name in names}
+    rebuild_report(validated)
+    assert {name: (validated / name).read_bytes() for name in names} == before
 
 
 def test_label_issues_begin_with_the_least_believed_label(validated: Path) -> None:
