@@ -14,6 +14,7 @@ from finetune.evaluation.probabilities import (
     CALIBRATION_BINS,
     are_probabilities,
     calibration_bins,
+    why_no_probabilities,
 )
 from finetune.evaluation.result import Metric
 from finetune.evaluation.split import Split, find_split
@@ -86,7 +87,11 @@ def find_temperature(predictions: pd.DataFrame, labels: Sequence[str]) -> Temper
     or every one of them is answered rightly: the loss then falls without end as T goes to 0. Six digits are kept,
     so that two machines agree.
     """
-    part = find_split(predictions, tuple(labels), FITTED_ON, 0.95)
+    return fit_split(find_split(predictions, tuple(labels), FITTED_ON, 0.95))
+
+
+def fit_split(part: Split | None) -> Temperature:
+    """The same for the validation part as arrays; None where there is none."""
     if part is None:
         return Temperature(None, 0, "there are no validation images to fit it on")
     if len(names := sorted(set(part.folds))) < 2:
@@ -103,10 +108,9 @@ def find_temperature(predictions: pd.DataFrame, labels: Sequence[str]) -> Temper
 
 def _fit(part: Split) -> Temperature:
     truth, scores, images = part.outcomes.truth, part.scores, len(part.outcomes.truth)
-    if scores is None:
-        return Temperature(None, images, "the predictions hold no scores")
-    if not are_probabilities(scores):
-        return Temperature(None, images, "the scores are no probabilities")
+    reason = why_no_probabilities(scores)
+    if scores is None or reason is not None:
+        return Temperature(None, images, reason)
     if images < FEWEST_IMAGES:
         return Temperature(None, images, f"{images} validation images are too few to fit it on ({FEWEST_IMAGES})")
     if bool((scores[np.arange(images), truth] >= scores.max(axis=1)).all()):

@@ -11,21 +11,19 @@ from scipy import stats
 from finetune.errors import InputError
 from finetune.evaluation import mover
 from finetune.evaluation.evaluating import even_size
-from finetune.evaluation.intervals import jackknife_variance
-from finetune.evaluation.predictions import GROUP, LABEL, PATH
+from finetune.evaluation.intervals import NO_VARIANCE, jackknife_variance
+from finetune.evaluation.predictions import GROUP, LABEL, PATH, REPEAT
 from finetune.evaluation.replicates import Replicates, overall_replicates
 from finetune.evaluation.result import Metric, undefined
 from finetune.evaluation.split import Split, read_split, select_split
 
 Ints = NDArray[np.int64]
 
-_REPEAT = "repeat"
 _WIDTHS = {"mcc": 2.0, "quadratic_kappa": 2.0, "brier": 2.0, "log_loss": np.inf}
 """How far two values of a measure can lie apart, where it is not 1."""
 _FROM_SCORES = ("roc_auc", "log_loss", "brier")
 _METHOD = "jackknife over groups"
 _UNPAIRED = "mover"
-_NO_VARIANCE = 1e-18
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def swap_p_value(leads: Ints) -> float:
 
 def _match(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both tables in the order of the first, an image without a group in one of its own path."""
-    keys = [PATH, *([_REPEAT] if _REPEAT in first.columns and _REPEAT in second.columns else [])]
+    keys = [PATH, *([REPEAT] if REPEAT in first.columns and REPEAT in second.columns else [])]
     indexed = [table.set_index([table[key].astype(str) for key in keys]) for table in (first, second)]
     for table, name in zip(indexed, ("first", "second"), strict=True):
         if table.index.has_duplicates:
@@ -166,7 +164,7 @@ def _difference(part: Split, name: str, first: Replicates, second: Replicates) -
         return Metric(value, None, None, _METHOD, None, "it does not exist without some of the groups")
     if name not in _FROM_SCORES:
         variance += 2 * (width / _independent_groups(part, name)) ** 2
-    elif variance <= _NO_VARIANCE:
+    elif variance <= NO_VARIANCE:
         return Metric(value, None, None, _METHOD, None, "the groups do not differ in it")
     reach = float(stats.t.ppf((1 + part.confidence) / 2, groups - 1)) * variance**0.5
     low, high = min(max(value - reach, -width), value), max(min(value + reach, width), value)

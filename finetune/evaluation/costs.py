@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from finetune.evaluation.counts import divide
 from finetune.evaluation.evaluating import jackknifed, proportion
 from finetune.evaluation.prevalence import weighted_by_shares
+from finetune.evaluation.probabilities import NO_SCORES
 from finetune.evaluation.result import Metric, undefined
 from finetune.evaluation.split import Split
 
@@ -57,7 +58,7 @@ def evaluate_costs(
     """
     plain = _mean_cost(part, part.outcomes.predicted, matrix, shares)
     if scores is None or reason is not None:
-        return Costs(matrix, plain, None, 0, None, reason or "the predictions hold no scores")
+        return Costs(matrix, plain, None, 0, None, reason or NO_SCORES)
     answers = cheapest_answers(scores, matrix)
     classes = part.outcomes.classes
     confusion = np.bincount(part.outcomes.truth * classes + answers, minlength=classes**2).reshape(classes, classes)

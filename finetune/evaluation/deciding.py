@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from finetune.evaluation.calibrating import Calibration, calibrate, evaluate_calibration, find_temperature
+from finetune.evaluation.calibrating import FITTED_ON, Calibration, calibrate, evaluate_calibration, fit_split
 from finetune.evaluation.costs import Costs, cost_matrix, evaluate_costs
 from finetune.evaluation.grades import grade_order
 from finetune.evaluation.naming import check_classes_named, complete_shares
@@ -15,13 +15,12 @@ from finetune.evaluation.operating import OperatingPoint, evaluate_thresholds
 from finetune.evaluation.patients import ByGroup, evaluate_by_group
 from finetune.evaluation.predictions import normalise_predictions
 from finetune.evaluation.prevalence import Prevalence, TrainedFor, evaluate_prevalence, reweight
-from finetune.evaluation.probabilities import are_probabilities
+from finetune.evaluation.probabilities import why_no_probabilities
 from finetune.evaluation.split import Split, find_split, read_split
 from finetune.evaluation.subgroups import Subgroup, evaluate_subgroups, subgroup_warnings
 from recipes import EvaluateSettings
 
 Floats = NDArray[np.float64]
-CHOSEN_ON = "val"
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,12 @@ def evaluate_decisions(
     check_classes_named(settings, names)
     order = grade_order(names, settings)
     part = read_split(table, names, split, settings.confidence)
-    validation = find_split(table, names, CHOSEN_ON, settings.confidence)
-    temperature = find_temperature(table, names)
+    validation = find_split(table, names, FITTED_ON, settings.confidence)
+    temperature = fit_split(validation)
     calibrated = calibrate(part, temperature)
     trained = _trained_for(settings, names, trained, validation)
     stated = complete_shares(settings.prevalence, names) if settings.prevalence else None
-    reason = _no_probabilities(part)
+    reason = why_no_probabilities(part.scores)
     prevalence = None if stated is None else evaluate_prevalence(part, calibrated, stated, trained, reason)
     costs = None
     if settings.cost:
@@ -107,9 +106,3 @@ def _scores_for_costs(calibrated: Split, prevalence: Prevalence | None) -> Float
         return calibrated.scores
     assert calibrated.scores is not None
     return reweight(calibrated.scores, prevalence.trained_for.shares, prevalence.stated)
-
-
-def _no_probabilities(part: Split) -> str | None:
-    if part.scores is None:
-        return "the predictions hold no scores"
-    return None if are_probabilities(part.scores) else "the scores are no probabilities"

@@ -11,7 +11,6 @@ from finetune.evaluation import counts as counting
 from finetune.evaluation import ranking
 from finetune.evaluation.cautions import find_cautions
 from finetune.evaluation.counts import Counts
-from finetune.evaluation.grades import quadratic_kappa
 from finetune.evaluation.intervals import (
     clopper_pearson,
     effective_size,
@@ -19,7 +18,9 @@ from finetune.evaluation.intervals import (
     mean_of_shares,
     share_interval,
 )
-from finetune.evaluation.losses import NO_SCORES, evaluate_probabilities
+from finetune.evaluation.losses import evaluate_probabilities
+from finetune.evaluation.probabilities import NO_SCORES
+from finetune.evaluation.replicates import answer_replicates, kappa_replicates
 from finetune.evaluation.result import Evaluation, Metric, undefined
 from finetune.evaluation.split import Split, read_split
 
@@ -47,10 +48,9 @@ def evaluate_predictions(
 def evaluate_split(part: Split, split: str = "test", order: Sequence[str] | None = None) -> Evaluation:
     """Evaluate one split that is at hand as arrays; `split` is its name."""
     counts = counting.count(part.outcomes)
-    without = counting.count_without_each_group(part.outcomes)
     per_class, areas = _evaluate_classes(part, counts)
     recalls = [metrics["recall"] for metrics in per_class.values()]
-    overall = _evaluate_overall(part, counts, without, areas, recalls)
+    overall = _evaluate_overall(part, counts, areas, recalls)
     if order is not None:
         overall["quadratic_kappa"] = _evaluate_grades(part, order)
     return Evaluation(
@@ -90,27 +90,26 @@ def _evaluate_classes(part: Split, counts: Counts) -> tuple[dict[str, dict[str, 
 
 
 def _evaluate_overall(
-    part: Split, counts: Counts, without: Counts, areas: tuple[Floats, Floats], recalls: Sequence[Metric]
+    part: Split, counts: Counts, areas: tuple[Floats, Floats], recalls: Sequence[Metric]
 ) -> dict[str, Metric]:
-    groups, over = part.groups_per_class, counting.mean_over_classes
+    groups, over, found = part.groups_per_class, counting.mean_over_classes, answer_replicates(part)
     even = even_size(groups[groups > 0])
-    f1_size = even_size(np.maximum(groups[np.isfinite(counting.f1(counts))], 1))
+    has_f1 = np.isfinite(counting.f1(counts))
+    f1_size = even_size(np.maximum(groups[has_f1], 1))
     sides = np.minimum(groups, part.groups_of_rest)[np.isfinite(areas[0])]
     area_size = float(np.min(sides)) if 0 < len(sides) <= 2 else even_size(np.maximum(sides, 1))
     constant = "only one class occurs among the labels or among the predictions"
     one_class = NO_SCORES if part.scores is None else "no class has images on both sides"
-    mcc = (float(counting.matthews(counts)) + 1) / 2, (counting.matthews(without) + 1) / 2
+    f1, mcc = found["macro_f1"], found["mcc"]
     is_right = part.outcomes.truth == part.outcomes.predicted
-    f1s = over(counting.f1(counts)), over(counting.f1(without))
     metrics = {
         "accuracy": proportion(part, is_right, np.ones_like(is_right), "no images"),
-        "balanced_accuracy": _balanced_accuracy(part, recalls, over(counting.recall(without)), even),
-        "macro_f1": jackknifed(part, float(f1s[0]), f1s[1], f1_size, "no images"),
-        "mcc": stretch(jackknifed(part, *mcc, even, constant)),
+        "balanced_accuracy": _balanced_accuracy(part, recalls, found["balanced_accuracy"].without, even),
+        "macro_f1": jackknifed(part, f1.value, f1.without, f1_size, "no images"),
+        "mcc": stretch(jackknifed(part, (mcc.value + 1) / 2, (mcc.without + 1) / 2, even, constant)),
         "roc_auc": jackknifed(part, float(over(areas[0])), over(areas[1]), area_size, one_class),
     }
-    exists = {"balanced_accuracy": groups > 0, "macro_f1": np.isfinite(counting.f1(counts))}
-    exists["roc_auc"] = np.isfinite(areas[0])
+    exists = {"balanced_accuracy": groups > 0, "macro_f1": has_f1, "roc_auc": np.isfinite(areas[0])}
     averages = {name: _over_classes(part, metrics[name], kept) for name, kept in exists.items()}
     return metrics | averages | evaluate_probabilities(part)
 
@@ -123,11 +122,10 @@ def _over_classes(part: Split, average: Metric, exists: Bools) -> Metric:
 
 
 def _evaluate_grades(part: Split, order: Sequence[str]) -> Metric:
-    places = np.array([order.index(label) for label in part.labels], dtype=np.int64)
-    kappa, without = quadratic_kappa(part.outcomes, places)
+    kappa = kappa_replicates(part, order)
     size = even_size(part.groups_per_class[part.groups_per_class > 0])
     reason = "truth and answers are all one grade"
-    return stretch(jackknifed(part, (kappa + 1) / 2, (without + 1) / 2, size, reason))
+    return stretch(jackknifed(part, (kappa.value + 1) / 2, (kappa.without + 1) / 2, size, reason))
 
 
 def proportion(part: Split, hits: Bools, members: Bools, reason: str) -> Metric:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv, stdtrit
 
 Floats = NDArray[np.float64]
-_NO_VARIANCE = 1e-18
+NO_VARIANCE = 1e-18
 _RESAMPLES = 2000
 _LEAST_ERROR = 1e-9
 """Of a logarithm: below it is rounding."""
@@ -48,7 +48,7 @@ def effective_size(
     """
     if groups <= 1 or size <= 1:
         return 1.0
-    if not math.isfinite(variance) or variance <= _NO_VARIANCE or not 0 < share < 1:
+    if not math.isfinite(variance) or variance <= NO_VARIANCE or not 0 < share < 1:
         independent = min(fallback, size)
     else:
         independent = min(share * (1 - share) / variance, size)
@@ -90,7 +90,7 @@ def grouped_size(hits: Floats, sizes: Floats, confidence: float) -> float:
     if share in (0.0, 1.0):
         return total**2 / squares
     variance = groups / (groups - 1) * float(((hits - share * sizes) ** 2).sum()) / total**2
-    by_ratio = share * (1 - share) / variance if variance > _NO_VARIANCE else total
+    by_ratio = share * (1 - share) / variance if variance > NO_VARIANCE else total
     correlation = max(anova_correlation(hits, sizes), 0.0) if total > groups else 0.0
     by_correlation = total / (1 + correlation * (squares / total - 1))
     return min(by_ratio, by_correlation, total) * _freedom_factor(total, groups, confidence)

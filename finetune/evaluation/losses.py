@@ -5,12 +5,12 @@ from numpy.typing import NDArray
 
 from finetune.evaluation import probabilities
 from finetune.evaluation.intervals import log_bootstrap_interval
+from finetune.evaluation.probabilities import NO_PROBABILITIES, NO_SCORES
 from finetune.evaluation.result import Metric, undefined
 from finetune.evaluation.split import Split
 
 Floats = NDArray[np.float64]
-NO_SCORES = "the predictions hold no scores"
-_NO_PROBABILITIES = "the scores are no probabilities: they do not lie in 0 to 1 or do not sum to 1"
+_NO_PROBABILITIES = f"{NO_PROBABILITIES}: they do not lie in 0 to 1 or do not sum to 1"
 _LOSS_METHOD = "bootstrap-t over groups"
 _FEWEST_GROUPS = 10
 

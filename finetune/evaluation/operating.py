@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetune.evaluation.evaluating import proportion
-from finetune.evaluation.losses import NO_SCORES
 from finetune.evaluation.prevalence import predictive_values
+from finetune.evaluation.probabilities import NO_SCORES
 from finetune.evaluation.result import Metric
 from finetune.evaluation.split import Split
 from recipes import EvaluateSettings

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from finetune.evaluation import mover
 from finetune.evaluation.counts import divide
 from finetune.evaluation.evaluating import even_size, jackknifed, proportion
+from finetune.evaluation.probabilities import NO_SCORES
 from finetune.evaluation.result import Metric, undefined
 from finetune.evaluation.split import Split
 
@@ -72,7 +73,7 @@ def evaluate_prevalence(
     if trained is not None and reason is None and bool((stated[trained.shares <= 0] > 0).any()):
         reason = "the shares trained for leave out a class that shall occur"
     if calibrated.scores is None or trained is None or reason is not None:
-        return Prevalence(stated, trained, plain, None, 0, reason or "the predictions hold no scores")
+        return Prevalence(stated, trained, plain, None, 0, reason or NO_SCORES)
     answers = reweight(calibrated.scores, trained.shares, stated).argmax(axis=1).astype(np.int64)
     changed = int((answers != part.outcomes.predicted).sum())
     return Prevalence(stated, trained, plain, _answers_at(part, answers, stated), changed)

@@ -12,6 +12,8 @@ Ints = NDArray[np.int64]
 CALIBRATION_BINS = 10
 WORST_LOG_LOSS = -math.log(np.finfo(np.float64).eps)
 """Of one image: its score is kept off 0."""
+NO_SCORES = "the predictions hold no scores"
+NO_PROBABILITIES = "the scores are no probabilities"
 _SUM_TOLERANCE = 0.01
 
 
@@ -19,6 +21,13 @@ def are_probabilities(scores: Floats) -> bool:
     """Whether every row lies in [0, 1] and sums to 1, within the rounding of a printed table."""
     in_range = bool((scores >= 0).all() and (scores <= 1).all())
     return in_range and bool((np.abs(scores.sum(axis=1) - 1) <= _SUM_TOLERANCE).all())
+
+
+def why_no_probabilities(scores: Floats | None) -> str | None:
+    """Why scores cannot be taken for probabilities; None where they can."""
+    if scores is None:
+        return NO_SCORES
+    return None if are_probabilities(scores) else NO_PROBABILITIES
 
 
 def log_losses(scores: Floats, truth: Ints) -> Floats:

@@ -10,11 +10,10 @@ from finetune.evaluation import counts as counting
 from finetune.evaluation import probabilities, ranking
 from finetune.evaluation.counts import divide
 from finetune.evaluation.grades import quadratic_kappa
-from finetune.evaluation.losses import NO_SCORES
+from finetune.evaluation.probabilities import NO_SCORES
 from finetune.evaluation.split import Split
 
 Floats = NDArray[np.float64]
-_NO_PROBABILITIES = "the scores are no probabilities"
 _NO_INTERVAL = "no honest interval exists for a calibration error"
 
 
@@ -29,6 +28,12 @@ class Replicates:
 
 def overall_replicates(part: Split, order: Sequence[str] | None = None) -> dict[str, Replicates]:
     """Every overall measure by its name in `Evaluation.overall`, in that order."""
+    replicates = answer_replicates(part) | {"roc_auc": _roc_auc(part), **_losses(part)}
+    return replicates if order is None else replicates | {"quadratic_kappa": kappa_replicates(part, order)}
+
+
+def answer_replicates(part: Split) -> dict[str, Replicates]:
+    """The overall measures that follow from answers alone."""
     whole, left = counting.count(part.outcomes), counting.count_without_each_group(part.outcomes)
     over = counting.mean_over_classes
     found = {
@@ -37,12 +42,13 @@ def overall_replicates(part: Split, order: Sequence[str] | None = None) -> dict[
         "macro_f1": (over(counting.f1(whole)), over(counting.f1(left))),
         "mcc": (counting.matthews(whole), counting.matthews(left)),
     }
-    replicates = {name: Replicates(float(value), without) for name, (value, without) in found.items()}
-    replicates |= {"roc_auc": _roc_auc(part), **_losses(part)}
-    if order is not None:
-        places = np.array([order.index(label) for label in part.labels], dtype=np.int64)
-        replicates["quadratic_kappa"] = Replicates(*quadratic_kappa(part.outcomes, places))
-    return replicates
+    return {name: Replicates(float(value), without) for name, (value, without) in found.items()}
+
+
+def kappa_replicates(part: Split, order: Sequence[str]) -> Replicates:
+    """The quadratic-weighted kappa of classes that are grades in this order."""
+    places = np.array([order.index(label) for label in part.labels], dtype=np.int64)
+    return Replicates(*quadratic_kappa(part.outcomes, places))
 
 
 def _roc_auc(part: Split) -> Replicates:
@@ -60,8 +66,9 @@ def _roc_auc(part: Split) -> Replicates:
 def _losses(part: Split) -> dict[str, Replicates]:
     scores, outcomes = part.scores, part.outcomes
     names = ("log_loss", "brier", "calibration_error")
-    if scores is None or not probabilities.are_probabilities(scores):
-        return {name: _missing(part, NO_SCORES if scores is None else _NO_PROBABILITIES) for name in names}
+    reason = probabilities.why_no_probabilities(scores)
+    if scores is None or reason is not None:
+        return {name: _missing(part, reason or "") for name in names}
     error = probabilities.calibration_error(scores.max(axis=1), outcomes.predicted == outcomes.truth)
     return {
         "log_loss": _mean_loss(part, probabilities.log_losses(scores, outcomes.truth)),
