@@ -1,7 +1,6 @@
 """Judge a trained network on labelled images from elsewhere, and tell what changed since its own test part."""
 
 import platform
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,13 +17,14 @@ from data_tools import (
     prepare_dataset,
     thumbnail_geometry,
 )
+from data_tools.private import make_private_folder
 from finetune.errors import EnvironmentFault, InputError
 from finetune.evaluation import Change, Evaluation, evaluate_predictions, find_changes
 from finetune.explaining import explain_with
 from finetune.features import FreshSource, ImageViews, Viewer
 from finetune.files import write_csv, write_json
 from finetune.jobs.data_settings import count_workers
-from finetune.jobs.folder import RUN_MARK, package_versions
+from finetune.jobs.folder import RUN_MARK, empty_folder, package_versions
 from finetune.jobs.keeping import evaluation_views, open_store, small_pictures
 from finetune.jobs.overlap import check_unseen, find_seen, tell_overlap
 from finetune.jobs.planning import choose_device
@@ -112,9 +112,8 @@ def _check_folder(out: Path, overwrite: bool) -> None:
 def _write(out: Path, dataset: Dataset, predictions: pd.DataFrame, context: ReportContext) -> None:
     """Every file, in place of those of an earlier evaluation."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for entry in out.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        make_private_folder(out)
+        empty_folder(out)
     except OSError as error:
         raise EnvironmentFault(f"{out} cannot be written: {error.strerror}. Choose another --out.") from error
     write_json(out / _MARK, context.environment)

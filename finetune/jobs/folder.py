@@ -105,6 +105,11 @@ def _clear(folder: Path, overwrite: bool) -> None:
         raise InputError(
             f"{folder} holds files but no run (no {RUN_MARK}); it is not overwritten. Choose another --out."
         )
+    empty_folder(folder)
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove everything in `folder`; what a link leads to stays. Raises OSError where something may not be removed."""
     for entry in folder.iterdir():
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
