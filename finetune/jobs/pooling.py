@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import nn
 
 from data_tools import Dataset
 from data_tools.holding_out import usable_images, with_splits
-from finetune.features import FeatureSource, PickedSource, StoredSource
+from finetune.features import PickedSource, StoredSource
 from finetune.freezing import Cut
 from finetune.jobs.planning import Preview
 from finetune.jobs.sources import SourceMaker
@@ -61,12 +62,9 @@ class PooledSources(SourceMaker):
         super().go_over_to(made)
         self.pool.go_over_to(made)
 
-    def _source(self, split: str, cut: Cut, frozen_sha256: str) -> FeatureSource:
-        is_training = split == "train"
-        if cut.trunk is None or (is_training and self.recipe.cache.mode == "fresh"):
-            return super()._source(split, cut, frozen_sha256)
+    def _stored_source(self, split: str, cut: Cut, trunk: nn.Module, frozen_sha256: str) -> StoredSource:
         paths = [str(path) for path in self.made.dataset.part(split)["path"]]
-        return self.pool.source(is_training, cut, frozen_sha256, paths)
+        return self.pool.source(split == "train", cut, frozen_sha256, paths)
 
 
 def _all_in(made: Preview, split: str) -> Preview:

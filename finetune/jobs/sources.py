@@ -146,13 +146,19 @@ class SourceMaker:
         )
 
     def _source(self, split: str, cut: Cut, frozen_sha256: str) -> FeatureSource:
-        is_training = split == "train"
+        is_training, trunk = split == "train", cut.trunk
+        is_fresh = is_training and self.recipe.cache.mode == "fresh"
+        if trunk is not None and not is_fresh:
+            return self._stored_source(split, cut, trunk, frozen_sha256)
         images, targets = self.images(split, is_training=is_training), self.targets(split)
-        trunk, device = cut.trunk, self.made.device
         if trunk is None:
-            return FreshSource(images, targets, None, device)
-        if is_training and self.recipe.cache.mode == "fresh":
-            return FreshSource(images, targets, fold_norms(trunk), device, self.recipe.train.precision)
+            return FreshSource(images, targets, None, self.made.device)
+        return FreshSource(images, targets, fold_norms(trunk), self.made.device, self.recipe.train.precision)
+
+    def _stored_source(self, split: str, cut: Cut, trunk: nn.Module, frozen_sha256: str) -> StoredSource:
+        """The source of a part whose features are kept, made where they are not there; `trunk` is that of `cut`."""
+        is_training, device = split == "train", self.made.device
+        images = self.images(split, is_training=is_training)
         identity = self.identity(split, cut, frozen_sha256)
         shown = _Shown(label=f"trunk, {split}", track=self.track, watch=self.watch)
         bridge, arithmetic = self.bridge(cut), identity.arithmetic
@@ -170,7 +176,7 @@ class SourceMaker:
             def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
                 return run_bridge(runner, early, order, arithmetic=arithmetic, **shown)
 
-        return StoredSource(self._stored(split, identity, compute), targets, device)
+        return StoredSource(self._stored(split, identity, compute), self.targets(split), device)
 
     def bridge(self, cut: Cut) -> nn.Module | None:
         """What makes the features of a phase's cut of those of the earliest one, which a later phase needs anyway."""
