@@ -25,6 +25,17 @@ def silent(sentence: str) -> None:
     """Nobody listens."""
 
 
+def noting_once(say: Say, notes: list[str]) -> Say:
+    """`say` for each sentence the first time, which is then the last of `notes`."""
+
+    def tell(sentence: str) -> None:
+        if sentence not in notes:
+            notes.append(sentence)
+            say(sentence)
+
+    return tell
+
+
 def labelled(track: Track, prefix: str) -> Track:
     """`track`, with `prefix` before every description."""
 

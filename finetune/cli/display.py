@@ -61,9 +61,10 @@ def show_result(console: Console, result: "RunResult") -> None:
 def show_cross_validation(console: Console, result: "CrossValidation") -> None:
     """The per-class report of all folds together, their spread, the proof and where to look next."""
     show_evaluation(console, result.evaluation)
-    spread = result.folds["balanced_accuracy"].dropna()
-    if len(spread):
-        text = f"{spread.min():.3f} to {spread.max():.3f}, standard deviation {spread.std(ddof=1):.3f}"
+    from finetune.reporting.tables import spread_over_folds
+
+    if spread := spread_over_folds(result.folds)["spread"].get("balanced_accuracy"):
+        text = f"{spread['low']:.3f} to {spread['high']:.3f}, standard deviation {spread['deviation'] or 0.0:.3f}"
         console.print(f"balanced accuracy of the {len(result.folds)} folds: {text}", highlight=False)
     if result.folds["chosen"].nunique() > 1:
         counts = result.folds["chosen"].value_counts()

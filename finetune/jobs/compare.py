@@ -16,7 +16,7 @@ from finetune.jobs.fold_table import FittedFold, join_predictions
 from finetune.jobs.folder import RUN_MARK, hold_run_folder, open_run_folder
 from finetune.jobs.folding import FoldCut, Folding
 from finetune.jobs.planning import preview
-from finetune.progress import Say, Track, silent, untracked
+from finetune.progress import Say, Track, noting_once, silent, untracked
 from finetune.reporting.comparison import Compared, Verdict, judge_candidates
 from finetune.reporting.comparison_page import write_comparison
 from finetune.timing import Stopwatch
@@ -52,12 +52,7 @@ def compare(
     end.
     """
     notes, stop = list[str](), stop or StopRequest()
-
-    def tell(sentence: str) -> None:
-        if sentence not in notes:  # candidates have much in common
-            notes.append(sentence)
-            say(sentence)
-
+    tell = noting_once(say, notes)  # candidates have much in common
     torch.set_float32_matmul_precision("highest")
     watching = Watching(Stopwatch(), stop.tracked(track), tell, stop)
     first = next(iter(recipes.values()))

@@ -23,7 +23,7 @@ from finetune.jobs.learning_curve import fit_smaller, tabulate_curve
 from finetune.jobs.planning import Preview, preview
 from finetune.jobs.selecting import best_of, score_inside
 from finetune.jobs.timings import write_timings
-from finetune.progress import Say, Track, silent, untracked
+from finetune.progress import Say, Track, noting_once, silent, untracked
 from finetune.reporting import ReportContext, write_report
 from finetune.reporting.training_shares import shares_trained_for
 from finetune.timing import Stopwatch
@@ -64,12 +64,7 @@ def cross_validate(
     end.
     """
     watch, notes, stop = Stopwatch(), list[str](), stop or StopRequest()
-
-    def tell(sentence: str) -> None:
-        if sentence not in notes:  # candidates have much in common
-            notes.append(sentence)
-            say(sentence)
-
+    tell = noting_once(say, notes)  # candidates have much in common
     torch.set_float32_matmul_precision("highest")
     watching = Watching(watch, stop.tracked(track), tell, stop)
     choices = list_choices(change_recipe(recipe, {"data.resplit": True, "data.splits": None}), folding.select)
@@ -94,9 +89,7 @@ def cross_validate(
         with watch.measure("report"):
             context = replace(_context(made, recipe, tables, command), leakage=cut.leakage(), learning_curve=curve)
             evaluation = write_report(folder, tables.predictions, context)
-        epochs = int(tables.folds["epochs"].sum())
-        images, views = len(made.dataset.table), recipe.augment.views
-        write_timings(folder, watch, images=images, views=views, epochs=epochs)
+        write_timings(folder, watch, made.dataset, recipe, int(tables.folds["epochs"].sum()))
     return CrossValidation(folder, evaluation, tables.folds, bool(tables.record["verified"]), tuple(notes))
 
 

@@ -45,11 +45,8 @@ class FoldFit:
     predictions: pd.DataFrame
     history: pd.DataFrame
     record: dict[str, object]
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of gradient steps that were taken."""
-        return int((self.history["epoch"] > 0).sum())
+    epochs: int
+    """Of gradient steps."""
 
 
 class FoldFitter:
@@ -80,7 +77,7 @@ class FoldFitter:
         predictions = predict_parts(made, maker, trained.after, splits)
         record = freeze_record(made.plan, made.cut, trained.before, trained.after, trained.proofs, made.backbone.head)
         maker.close()
-        return FoldFit(made.backbone, predictions, trained.history, record)
+        return FoldFit(made.backbone, predictions, trained.history, record, trained.epochs)
 
     def close(self) -> None:
         """Let go of the features."""

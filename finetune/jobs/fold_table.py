@@ -12,8 +12,7 @@ from finetune.evaluation.predictions import FOLD, GROUP, LABEL, PATH, REPEAT
 from finetune.jobs.fold_fitting import FoldFit
 from finetune.jobs.folding import FoldPlace
 from finetune.jobs.selecting import InnerScore
-
-_MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss")
+from finetune.reporting.tables import FOLD_MEASURES
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +61,7 @@ def tabulate_folds(fitted: Sequence[FittedFold]) -> pd.DataFrame:
     for one in fitted:
         parts = {split: len(one.dataset.part(split)) for split in ("train", "val", "test")}
         evaluation = evaluate_predictions(one.fit.predictions, one.dataset.labels)
-        measures = {name: evaluation.overall[name].value for name in _MEASURES}
+        measures = {name: evaluation.overall[name].value for name in FOLD_MEASURES}
         numbers = {REPEAT: one.place.repeat, FOLD: one.place.fold, **parts, "groups": evaluation.groups}
         rows.append({**numbers, "epochs": one.fit.epochs, "chosen": one.chosen, **measures})
     return pd.DataFrame(rows)

@@ -1,21 +1,22 @@
 """Would more images help? Each fold trained on an eighth, a quarter, a half and all of its images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from data_tools import Dataset
 from data_tools.holding_out import halve_training, usable_images
-from finetune.evaluation import Metric, evaluate_predictions
+from finetune.evaluation import evaluate_predictions
 from finetune.evaluation.comparing import compare_predictions
 from finetune.evaluation.result import undefined
 from finetune.jobs.fold_fitting import FoldFitter
 from finetune.jobs.fold_table import FittedFold
 from finetune.jobs.folding import FoldCut
+from finetune.reporting.comparison import MEASURES
+from finetune.reporting.tables import with_bounds
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
-_MEASURES = ("balanced_accuracy", "accuracy", "macro_f1", "roc_auc", "log_loss")
 
 
 def fit_smaller(fitter: FoldFitter, cut: FoldCut, fold: FittedFold, labels: Sequence[str]) -> list[pd.DataFrame]:
@@ -54,19 +55,11 @@ def tabulate_curve(predictions: pd.DataFrame, labels: Sequence[str], confidence:
         gain = undefined("nothing comes after it")
         if share < 1:
             gain = compare_predictions(whole, own, labels, confidence=confidence).differences["balanced_accuracy"]
-        numbers = {"share": share, "images": float(np.mean(own.groupby("fold")["train"].first()))}
-        rows.append(
-            {
-                **numbers,
-                **_with_bounds({name: evaluation.overall[name] for name in _MEASURES}),
-                **_with_bounds({"gain": gain}),
-            }
-        )
+        numbers: dict[str, float | None] = {
+            "share": share,
+            "images": float(np.mean(own.groupby("fold")["train"].first())),
+        }
+        for name in MEASURES:
+            numbers |= with_bounds(name, evaluation.overall[name])
+        rows.append(numbers | with_bounds("gain", gain))
     return pd.DataFrame(rows)
-
-
-def _with_bounds(metrics: Mapping[str, Metric]) -> dict[str, float | None]:
-    row: dict[str, float | None] = {}
-    for name, metric in metrics.items():
-        row |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
-    return row

@@ -92,9 +92,7 @@ def run(
         _write_run(folder, made, recipe, trained, predictions, record, command)
         with watch.measure("report"):
             evaluation = write_report(folder, predictions, _context(made, recipe, trained, record, command))
-        epochs = trained.epochs
-        images, views = len(made.dataset.table), recipe.augment.views
-        write_timings(folder, watch, images=images, views=views, epochs=epochs)
+        write_timings(folder, watch, made.dataset, recipe, trained.epochs)
     advice = advise_few(len(made.dataset.table), evaluation, data, folder)
     return RunResult(folder, evaluation, bool(record["verified"]), tuple(notes), advice)
 

@@ -6,23 +6,24 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from data_tools.private import make_private_folder
 from finetune.evaluation.result import undefined
 from finetune.files import write_bytes, write_csv, write_text
 from finetune.reporting import views
 from finetune.reporting.canvas import INK, PALETTE, blank_figure, calm, plain, png
 from finetune.reporting.comparison import CHOSEN_BY, MEASURES, Judged, Verdict
-from finetune.reporting.page import open_templates
+from finetune.reporting.tables import with_bounds
+from finetune.reporting.templating import open_templates
 from finetune.reporting.thumbnails import data_uri
 
 
 def write_comparison(folder: Path, verdict: Verdict) -> None:
     """Write `compare.csv`, `compare.html` and `figures/compare.png`."""
     plot = draw_comparison(verdict)
-    (folder / "figures").mkdir(exist_ok=True)
+    make_private_folder(folder / "figures")
     write_bytes(folder / "figures" / "compare.png", plot)
     write_csv(folder / "compare.csv", tabulate_comparison(verdict))
     environment, style = open_templates()
-    environment.filters |= {"number": views.format_number, "bar": views.Bar.of}
     page = environment.get_template("compare.html.j2").render(
         **style,
         verdict=verdict,
@@ -49,11 +50,12 @@ def _row(one: Judged, verdict: Verdict) -> dict[str, Any]:
         "tail_seconds": round(one.compared.tail_seconds, 3),
     }
     for name in MEASURES:
-        metric = one.evaluation.overall[name]
-        row |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
-    gap = one.gap or undefined("")
-    behind = {"behind": gap.value, "behind_low": gap.low, "behind_high": gap.high}
-    return row | behind | {"mcnemar_p": one.behind.mcnemar.p_value if one.behind else None}
+        row |= with_bounds(name, one.evaluation.overall[name])
+    return (
+        row
+        | with_bounds("behind", one.gap or undefined(""))
+        | {"mcnemar_p": one.behind.mcnemar.p_value if one.behind else None}
+    )
 
 
 def draw_comparison(verdict: Verdict) -> bytes:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from finetune.reporting.context import ReportContext
+from finetune.reporting.tables import spread_over_folds
 from finetune.reporting.thumbnails import thumbnail_uri
 
 ISSUES_SHOWN = 12
@@ -17,14 +18,15 @@ def describe_folds(table: pd.DataFrame | None) -> dict[str, Any] | None:
     """The rows of folds.csv, the spread of their balanced accuracy and how often each recipe was chosen."""
     if table is None:
         return None
-    accuracies = pd.to_numeric(table["balanced_accuracy"]).dropna()
+    told = spread_over_folds(table)
+    spread = told["spread"].get("balanced_accuracy")
     chosen = table["chosen"].astype(str).value_counts()
     return {
         "rows": table.to_dict("records"),
-        "repeats": int(pd.to_numeric(table["repeat"]).max()),
-        "count": int(pd.to_numeric(table["fold"]).max()),
-        "spread": (float(accuracies.min()), float(accuracies.max())) if len(accuracies) else None,
-        "deviation": float(accuracies.std(ddof=1)) if len(accuracies) > 1 else None,
+        "repeats": told["repeats"],
+        "count": told["folds"],
+        "spread": (spread["low"], spread["high"]) if spread else None,
+        "deviation": spread["deviation"] if spread else None,
         "chosen": [(str(name), int(count)) for name, count in chosen.items()] if len(chosen) > 1 else [],
     }
 

@@ -38,7 +38,6 @@ def model_card(evaluation: Evaluation, warnings: Sequence[str], context: ReportC
 
 def _render(template: str, evaluation: Evaluation, warnings: Sequence[str], context: ReportContext, **more: Any) -> str:
     environment = open_markdown_templates()
-    environment.filters["number"] = views.format_number
     text = environment.get_template(template).render(
         evaluation=evaluation,
         support=evaluation.support,

@@ -28,7 +28,7 @@ def render_page(
 ) -> str:
     """The page: no request; its one style and one script are named by their hashes in the content-security policy."""
     environment, style = open_templates()
-    environment.filters |= {"number": views.format_number, "percent": percent, "bar": views.Bar.of}
+    environment.filters["percent"] = percent
     environment.filters["unbroken"] = lambda sentence: sentence.replace(" %", "\N{NO-BREAK SPACE}%")
     return environment.get_template("page.html.j2").render(
         **style,

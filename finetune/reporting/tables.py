@@ -12,7 +12,7 @@ from finetune.evaluation.predictions import FOLD, LABEL, PREDICTED, REPEAT
 from finetune.evaluation.result import PER_CLASS_METRICS
 
 SCHEMA = 1
-_FOLD_MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss")
+FOLD_MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "roc_auc", "log_loss")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -32,10 +32,14 @@ def report_table(evaluation: Evaluation) -> pd.DataFrame:
     for label in evaluation.labels:
         row: dict[str, Any] = {"class": neutralise(label), "support": evaluation.support[label]}
         for name in PER_CLASS_METRICS:
-            metric = evaluation.per_class[label][name]
-            row |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
+            row |= with_bounds(name, evaluation.per_class[label][name])
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def with_bounds(name: str, metric: Metric) -> dict[str, float | None]:
+    """A metric as three columns of a table."""
+    return {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
 
 
 def change_table(change: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -84,7 +88,7 @@ def report_json(
 def spread_over_folds(folds: pd.DataFrame) -> dict[str, Any]:
     """How many folds and repeats there were, and how far single folds lie apart: no interval, they share images."""
     spread = {}
-    for name in _FOLD_MEASURES:
+    for name in FOLD_MEASURES:
         values = pd.to_numeric(folds[name]).dropna()
         if len(values):
             numbers = {

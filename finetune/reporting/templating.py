@@ -7,6 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from finetune.reporting import views
+
 _TEMPLATES = Path(__file__).parent / "templates"
 _MARKUP = re.compile(r"[\\`*{}\[\]<>&|~$!#@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=\S)|(?<=www)\.")
 _SUMMONS = "#@"
@@ -47,4 +49,6 @@ def _open() -> Environment:
     loader = FileSystemLoader(_TEMPLATES, encoding="utf-8")
     environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["whole"] = lambda number: f"{number:,}"
+    environment.filters["number"] = views.format_number
+    environment.filters["bar"] = views.Bar.of
     return environment
