@@ -1,6 +1,7 @@
 """`finetune`: the group of commands, each imported only when it is called."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -20,6 +21,8 @@ _COMMANDS = {
     "cache": ("finetune.cli.cache", "List and clean what is kept on disk between runs."),
     "recipes": ("finetune.cli.recipes", "List, show, copy and check recipes."),
 }
+_SHARED = {"run"}
+"""Commands whose work several processes can share."""
 BUG_EXIT, INPUT_EXIT, ENVIRONMENT_EXIT, INTERRUPT_EXIT = 1, 2, 4, 130
 
 
@@ -34,6 +37,10 @@ class LazyGroup(click.Group):
         """The command's click object, from its own module."""
         if cmd_name not in _COMMANDS:
             return None
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and cmd_name not in _SHARED:
+            raise click.UsageError(
+                f"torchrun shares the work of `finetune run` alone; call `finetune {cmd_name}` without it."
+            )
         command: click.Command = importlib.import_module(_COMMANDS[cmd_name][0]).command
         return command
 

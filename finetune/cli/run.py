@@ -23,17 +23,17 @@ from finetune.cli.progress import ConsoleTrack, sayer
 def command(data: Path, out: Path | None, overwrite: bool, resume: bool, dry_run: bool, **options: Any) -> None:
     """Train on DATA (a folder, or a CSV manifest) and report per class, with intervals."""
     recipe = recipe_from(options)
-    console = Console(soft_wrap=True)
-    track = ConsoleTrack(Console(stderr=True))
-    say = sayer(console)
-
     with importing():
         from finetune.cli import display, plan_display
         from finetune.interrupts import stop_on_signals
         from finetune.jobs.plan_table import describe_plan
         from finetune.jobs.planning import preview
         from finetune.jobs.run import run
+        from finetune.ranks import is_first_process
 
+    console = Console(soft_wrap=True, quiet=not is_first_process())
+    track = ConsoleTrack(Console(stderr=True))
+    say = sayer(console)
     if dry_run:
         made = preview(data, recipe, track=track, say=say)
         display.show_dataset(console, made.dataset)

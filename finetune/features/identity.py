@@ -3,7 +3,8 @@
 import hashlib
 import json
 import platform
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -45,6 +46,10 @@ class StoreIdentity:
         """sha256 of the identity, in hexadecimal."""
         content = {"format": FORMAT, **asdict(self)}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def part(self, places: Sequence[int]) -> "StoreIdentity":
+        """The same for some of the images."""
+        return replace(self, images=tuple(self.images[place] for place in places))
 
     @property
     def array_shapes(self) -> list[tuple[int, ...]]:

@@ -63,3 +63,24 @@ def map_features(folder: Path, layout: ShardLayout, mark: UseMark) -> list[Store
     """Every array of an entry whose shards are whole."""
     shards = [map_shard(folder, layout, number) for number in range(len(layout))]
     return [StoredArray(pieces, layout.images_per_shard, mark) for pieces in zip(*shards, strict=True)]
+
+
+class DealtArray:
+    """An array that was dealt out over several: image i is number i // n of share i % n, of n shares."""
+
+    def __init__(self, shares: Sequence[FeatureArray]) -> None:
+        self.shares = shares
+        self.shape: tuple[int, ...] = (sum(len(share) for share in shares), *shares[0].shape[1:])
+        self.dtype: np.dtype[Any] = np.result_type(*(share.dtype for share in shares))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: tuple[ArrayLike, ArrayLike]) -> NDArray[Any]:
+        rows, views = np.broadcast_arrays(*index)
+        places, owners = np.divmod(rows, len(self.shares))
+        read = np.empty((len(rows), *self.shape[2:]), self.dtype)
+        for number, share in enumerate(self.shares):
+            own = owners == number
+            read[own] = share[places[own], views[own]]
+        return read

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from data_tools.private import make_private_folder
 from finetune.checkpoint import CheckpointFolder
 from finetune.errors import EnvironmentFault, InputError
+from finetune.ranks import count_processes
 from recipes import Recipe
 
 if TYPE_CHECKING:
@@ -68,12 +69,15 @@ def _was_barely_begun(folder: Path) -> bool:
 
 
 @contextmanager
-def hold_run_folder(folder: Path) -> Iterator[CheckpointFolder]:
-    """The checkpoints of a run, for this process alone.
+def hold_run_folder(folder: Path, *, is_for_writing: bool = True) -> Iterator[CheckpointFolder]:
+    """The checkpoints of a run, for this process alone; or to read, beside another process of the same training.
 
     Raises InputError while another process holds them.
     """
     checkpoints = folder / "checkpoints"
+    if not is_for_writing:
+        yield CheckpointFolder(checkpoints)
+        return
     make_private_folder(checkpoints)
     lock = FileLock(checkpoints / ".lock", blocking=False)
     try:
@@ -121,6 +125,7 @@ def describe_environment(made: "Preview", recipe: Recipe, command: Sequence[str]
         "platform": platform.platform(),
         "seed": recipe.seed,
         "threads": torch.get_num_threads(),
+        "processes": count_processes(),
         "workers": made.workers,
         "device": str(made.device),
         "weights": made.backbone.fit.record() if made.backbone.fit is not None else None,

@@ -21,6 +21,6 @@ def predict_parts(made: Preview, maker: SourceMaker, frozen_sha256: str, splits:
     made.backbone.model.eval()
     for split, source in maker.parts(splits, made.cut, frozen_sha256).items():
         with maker.watch.measure("evaluate"):
-            scores = predict_scores(made.cut.eval_tail, source)
+            scores = predict_scores(made.cut.eval_tail, source, ranks=maker.ranks)
         tables.append(tabulate_scores(made.dataset.part(split), scores, labels, further))
     return with_calibrated_scores(pd.concat(tables, ignore_index=True), labels) if tables else pd.DataFrame()

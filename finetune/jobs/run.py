@@ -24,6 +24,7 @@ from finetune.jobs.sources import SourceMaker
 from finetune.jobs.timings import write_timings
 from finetune.jobs.training import PhaseTrainer, Trained
 from finetune.progress import Say, Track, silent, untracked
+from finetune.ranks import join_ranks
 from finetune.reporting import ReportContext, write_report
 from finetune.reporting.training_shares import shares_trained_for
 from finetune.timing import Stopwatch
@@ -59,7 +60,8 @@ def run(
 ) -> RunResult:
     """Train the tail of a backbone on the images at `data` and write every file of a run.
 
-    `resume` goes on from the last checkpoint of the run in `out`; it ends in the same bytes.
+    `resume` goes on from the last checkpoint of the run in `out`; it ends in the same bytes. Processes that torchrun
+    has started share the work: each runs the trunk on its own images, and takes its share of every batch.
 
     Raises DataError, RecipeError or a TailtuneError, each in words for the user; Interrupted when
     `stop` asks for an end.
@@ -68,18 +70,19 @@ def run(
 
     def tell(sentence: str) -> None:
         notes.append(sentence)
-        say(sentence)
+        if ranks.is_first:
+            say(sentence)
 
     torch.set_float32_matmul_precision("highest")
-    track = stop.tracked(track)
-    folder = open_run_folder(out, data, overwrite=overwrite, resume=resume)
-    with hold_run_folder(folder) as checkpoints:
+    ranks = join_ranks(recipe.train.device)
+    ranks.check_batch(recipe.train.batch_size)
+    track = stop.tracked(track if ranks.is_first else untracked)
+    folder = ranks.only_first(lambda: open_run_folder(out, data, overwrite=overwrite, resume=resume))
+    with hold_run_folder(folder, is_for_writing=ranks.is_first) as checkpoints:
         with watch.measure("scan"):
-            made = preview(data, recipe, track=track, say=tell)
-        maker = SourceMaker(made, recipe, watch, track=track, say=tell, check=stop.check)
-        recipe = maker.settle(folder / RUN_MARK)
-        if not (folder / RUN_MARK).exists():
-            write_text(folder / RUN_MARK, dump_recipe(recipe))
+            made = ranks.first_then_others(lambda: preview(data, recipe, track=track, say=tell))
+        maker = SourceMaker(made, recipe, watch, track=track, say=tell, check=stop.check, ranks=ranks)
+        recipe = ranks.first_then_others(lambda: _settle(maker, folder / RUN_MARK))
         maker.adapt_norms()
         made = choose_head(made, recipe, maker)
         trainer = PhaseTrainer(made, recipe, maker, checkpoints, stop)
@@ -89,12 +92,25 @@ def run(
         predictions = predict_parts(made, maker, trained.after, ("val", "test"))
         maker.close()
         record = freeze_record(made.plan, made.cut, trained.before, trained.after, trained.proofs, made.backbone.head)
-        _write_run(folder, made, recipe, trained, predictions, record, command)
-        with watch.measure("report"):
-            evaluation = write_report(folder, predictions, _context(made, recipe, trained, record, command))
-        write_timings(folder, watch, made.dataset, recipe, trained.epochs)
+
+        def write() -> Evaluation:
+            _write_run(folder, made, recipe, trained, predictions, record, command)
+            with watch.measure("report"):
+                evaluation = write_report(folder, predictions, _context(made, recipe, trained, record, command))
+            write_timings(folder, watch, made.dataset, recipe, trained.epochs)
+            return evaluation
+
+        evaluation = ranks.only_first(write)
     advice = advise_few(len(made.dataset.table), evaluation, data, folder)
     return RunResult(folder, evaluation, bool(record["verified"]), tuple(notes), advice)
+
+
+def _settle(maker: SourceMaker, mark: Path) -> Recipe:
+    """The recipe with all choices filled in, as it stands in the run's folder."""
+    recipe = maker.settle(mark)
+    if not mark.exists():
+        write_text(mark, dump_recipe(recipe))
+    return recipe
 
 
 def advise_few(images: int, evaluation: Evaluation, data: Path, folder: Path) -> str | None:

@@ -30,7 +30,7 @@ from finetune.features import (
 )
 from finetune.features.images import AHEAD, TRUNK_BATCH
 from finetune.features.store import Compute
-from finetune.features.stored import Features
+from finetune.features.stored import DealtArray, Features
 from finetune.freezing import Cut, bridge_cuts, frozen_digest
 from finetune.jobs.augmenting import count_views, training_pipeline
 from finetune.jobs.folder import package_versions
@@ -38,6 +38,7 @@ from finetune.jobs.keeping import cache_bytes
 from finetune.jobs.planning import Preview, begin_phase, example_images
 from finetune.jobs.source_planning import plan_source, recalled, with_precision
 from finetune.progress import Say, Track
+from finetune.ranks import ALONE, Ranks
 from finetune.timing import Stopwatch
 from finetune.training import TailData
 from recipes import Recipe
@@ -65,8 +66,10 @@ class SourceMaker:
         track: Track,
         say: Say,
         check: Callable[[], None] = lambda: None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.made, self.recipe, self.watch, self.track, self.say, self.check = made, recipe, watch, track, say, check
+        self.ranks = ranks
         self.store = FeatureStore(default_cache_folder(), cache_bytes(recipe))
         self._held: dict[tuple[str, Cut], FeatureSource] = {}
         self._bridges: dict[Cut, nn.Module | None] = {}
@@ -176,7 +179,19 @@ class SourceMaker:
             def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
                 return run_bridge(runner, early, order, arithmetic=arithmetic, **shown)
 
-        return StoredSource(self._stored(split, identity, compute), self.targets(split), device)
+        return StoredSource(self._dealt(split, identity, compute), self.targets(split), device)
+
+    def _dealt(self, split: str, identity: StoreIdentity, compute: Compute) -> Features:
+        """Features of a part; of several processes each makes those of its own images, and opens those of all."""
+        places, count = range(len(identity.images)), self.ranks.count
+        if count == 1:
+            return self._stored(split, identity, compute)
+        own = self.ranks.own(places)
+        if own:
+            self._stored(split, identity.part(own), lambda order: compute(own[order.start : order.stop]))
+        self.ranks.wait()
+        shares = [self._open(identity.part(places[number::count])) for number in range(min(count, len(places)))]
+        return [DealtArray(arrays) for arrays in zip(*(share for share in shares if share is not None), strict=True)]
 
     def bridge(self, cut: Cut) -> nn.Module | None:
         """What makes the features of a phase's cut of those of the earliest one, which a later phase needs anyway."""
@@ -196,19 +211,22 @@ class SourceMaker:
 
     def _stored(self, split: str, identity: StoreIdentity, compute: Compute) -> Features:
         """Features from the store, made where they are not there; wider where half precision is too small."""
-        wider = [replace(identity, dtype="float32")] if self.recipe.cache.dtype == "auto" else []
-        for known in (identity, *wider):
-            stored = self.store.open(known)
-            if stored is not None:
-                self.say(f"Features of the {split} part were found in the store; no image was decoded for them.")
-                return stored
+        stored = self._open(identity)
+        if stored is not None:
+            self.say(f"Features of the {split} part were found in the store; no image was decoded for them.")
+            return stored
         try:
             return self.store.build(identity, compute, say=self.say, check=self.check)
         except FeaturesTooLargeError:
-            if not wider:
+            if self.recipe.cache.dtype != "auto":
                 raise
         self.say("Features are too large for fp16: they are stored in fp32.")
-        return self.store.build(wider[0], compute, say=self.say, check=self.check)
+        return self.store.build(_wider(identity), compute, say=self.say, check=self.check)
+
+    def _open(self, identity: StoreIdentity) -> Features | None:
+        """What is stored under an identity, or under its wider one."""
+        stored = self.store.open(identity)
+        return self.store.open(_wider(identity)) if stored is None and self.recipe.cache.dtype == "auto" else stored
 
     def images(self, split: str, *, is_training: bool) -> ImageViews:
         """The images of one part, in the views of training or of evaluation."""
@@ -257,3 +275,7 @@ class SourceMaker:
             device=describe_device(self.made.device),
             versions=tuple(sorted(package_versions().items())),
         )
+
+
+def _wider(identity: StoreIdentity) -> StoreIdentity:
+    return replace(identity, dtype="float32")

@@ -40,7 +40,7 @@ class Trained:
 class PhaseTrainer:
     """Trains what a preview has planned; the backbone holds the weights that were kept afterwards.
 
-    Without `checkpoints` none is written, and there is nothing to resume from.
+    Without `checkpoints` none is written, and there is nothing to resume from. Of several processes the first writes.
     """
 
     def __init__(
@@ -54,9 +54,10 @@ class PhaseTrainer:
             recipe.train,
             recipe.seed,
             made.backbone.stages.parameters,
-            save=None if checkpoints is None else partial(self._save, checkpoints),
+            save=None if checkpoints is None or not maker.ranks.is_first else partial(self._save, checkpoints),
             save_share=SAVE_SHARE,
             stop=stop,
+            ranks=maker.ranks,
         )
         self._saved = 0 if checkpoints is None else max(checkpoints.numbers(), default=0)
 

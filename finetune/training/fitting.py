@@ -1,8 +1,9 @@
 """One loop that trains the tail, phase after phase, whatever its features come from."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from signal import SIGTERM
 from time import perf_counter
 
 import numpy as np
@@ -17,7 +18,9 @@ from finetune.features import computing_in
 from finetune.freezing import Cut, FreezePlan
 from finetune.interrupts import StopRequest
 from finetune.progress import Track, untracked
+from finetune.ranks import ALONE, Ranks
 from finetune.training.averaging import WeightAverage
+from finetune.training.depthwise import FastDepthwise
 from finetune.training.head_first import Probe, solve_head
 from finetune.training.optimizer import class_weights, make_optimizer, with_head_factor
 from finetune.training.schedule import learning_rate_at
@@ -44,7 +47,7 @@ class TailFitter:
     each parameter. Order, dropout and views are functions of (seed, phase, epoch); the global
     random state is left as it was. `save` receives a checkpoint after every epoch, or as many of them
     as `save_share` of the time allows, after the last of a phase, and when `stop` asks for an end in the
-    middle of one.
+    middle of one. Several `ranks` take the steps of one process: each sees its share of every batch.
     """
 
     def __init__(
@@ -58,7 +61,9 @@ class TailFitter:
         save: Callable[[Checkpoint], None] | None = None,
         save_share: float = math.inf,
         stop: StopRequest | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.model, self.plan, self.settings, self.seed, self.stages = model, plan, settings, seed, stages
         self._save, self._pace, self.stop = save, SavePace(save_share), stop or StopRequest()
         self.state = TrainingState()
@@ -110,10 +115,11 @@ class TailFitter:
         Interrupted when asked to stop, with the position saved.
         """
         self._begin_phase(data)
+        train_tail = self.ranks.share(cut.train_tail)
         epochs = range(max(phase.first_epoch, self.state.position.epoch), phase.last_epoch + 1)
         for epoch in track(epochs, "tail" if is_last else f"tail, phase {phase.number}", len(epochs)):
             started = perf_counter()
-            rate, train_loss = self._train_epoch(cut.train_tail, data, phase, epoch)
+            rate, train_loss = self._train_epoch(train_tail, data, phase, epoch)
             judged = self._judge(cut.eval_tail, data, epoch)
             seconds = perf_counter() - started
             row = (phase.number, epoch, rate, train_loss, judged.loss, judged.accuracy, seconds)
@@ -158,7 +164,8 @@ class TailFitter:
         size, position, source = self.settings.batch_size, self.state.position, data.train
         order = self._order(len(source.targets), phase, epoch)
         steps = -(-len(order) // size)
-        rest = order[position.batches * size :]
+        batches = [order[start : start + size] for start in range(position.batches * size, len(order), size)]
+        own = [place for batch in batches for place in self._own(batch)]
         tail.train()
         with torch.random.fork_rng(devices=[]):
             if position.random is None:
@@ -166,21 +173,34 @@ class TailFitter:
             else:
                 torch.set_rng_state(position.random)
             rate = 0.0
-            for features, targets in source.batches(rest, [epoch] * len(rest), size):
+            made = source.batches(own, [epoch] * len(own), size // self.ranks.count)
+            for batch, (features, targets) in zip(batches, made, strict=True):
                 step = (epoch - phase.first_epoch) * steps + position.batches
                 rate = self._rate(step, steps, phase)
-                loss = self._step(tail, features, targets, rate, step)
+                loss = self._step(tail, features, targets, rate, step, source.targets[batch])
                 if not math.isfinite(loss):
-                    batch = order[position.batches * size :][:size]
                     raise self._diverged(loss, f"step {step} (epoch {epoch}", rate, data, batch)
-                position.losses.append(loss * len(targets))
+                position.losses.append(loss * len(batch))
                 position.batches += 1
-                if self.stop.signal is not None and position.batches < steps:
+                if self._shall_stop() and position.batches < steps:
                     position.random = torch.get_rng_state()
                     self.save()
                     self.stop.check()
         tail.eval()
         return rate, sum(position.losses) / len(order)
+
+    def _shall_stop(self) -> bool:
+        """Whether this process, or another one of the training, is asked to."""
+        if self.ranks.count == 1:
+            return self.stop.signal is not None
+        if not any(self.ranks.sum([float(self.stop.signal is not None)])):
+            return False
+        self.stop.signal = self.stop.signal or SIGTERM
+        return True
+
+    def _own(self, batch: list[int]) -> Sequence[int]:
+        """The places of a batch that fall to this process; where none does, one that will not count."""
+        return self.ranks.own(batch) or batch[:1]
 
     def _order(self, count: int, phase: Phase, epoch: int) -> list[int]:
         order: list[int] = np.random.default_rng([self.seed, phase.number, epoch]).permutation(count).tolist()
@@ -199,19 +219,23 @@ class TailFitter:
             f"Try --lr {self.settings.learning_rate / 10:.0e}."
         )
 
-    def _step(self, tail: nn.Module, features: tuple[Tensor, ...], targets: Tensor, rate: float, number: int) -> float:
-        """Gradient step `number` of the phase; its loss, and no step where that is not finite."""
+    def _step(
+        self, tail: nn.Module, features: tuple[Tensor, ...], targets: Tensor, rate: float, number: int, whole: Tensor
+    ) -> float:
+        """Gradient step `number` of the phase; its loss, and no step where that is not finite.
+
+        `whole` are the targets of the batch of all processes.
+        """
         optimizer = self.optimizer
         assert optimizer is not None
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        with computing_in(self.settings.precision, tail, targets.device):
+        with FastDepthwise(), computing_in(self.settings.precision, tail, targets.device):
             logits = tail(*features)
-        loss = functional.cross_entropy(
-            logits.float(), targets, weight=self._class_weights, label_smoothing=self.settings.label_smoothing
-        )
-        if not torch.isfinite(loss):
-            return float(loss.detach())
+        loss = self._loss(logits.float(), targets, whole)
+        mean = self.ranks.sum([float(loss.detach()) / self.ranks.count])[0]
+        if not math.isfinite(mean):
+            return mean
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.settings.clip_norm is not None:
@@ -220,7 +244,17 @@ class TailFitter:
         optimizer.step()
         if self.average is not None:
             self.average.update(number)
-        return float(loss.detach())
+        return mean
+
+    def _loss(self, logits: Tensor, targets: Tensor, whole: Tensor) -> Tensor:
+        """The mean loss over a batch; of several processes, each has what becomes that when averaged over them."""
+        weight, smoothing = self._class_weights, self.settings.label_smoothing
+        if self.ranks.count == 1:
+            return functional.cross_entropy(logits, targets, weight=weight, label_smoothing=smoothing)
+        losses = functional.cross_entropy(logits, targets, weight=weight, label_smoothing=smoothing, reduction="none")
+        counted = losses[: len(self.ranks.own(range(len(whole))))]
+        total = len(whole) if weight is None else weight[whole].sum()
+        return counted.sum() * self.ranks.count / total
 
     def _judge(self, tail: nn.Module, data: TailData, epoch: int) -> Judgement:
         """The judgement of an epoch; its weights, the average where there is one, are kept if it is to be kept."""
@@ -229,7 +263,7 @@ class TailFitter:
         if self.average is not None and data.val is not None:
             lent = self.average.applied()
         with lent:
-            judged = validate(tail, data.val)
+            judged = validate(tail, data.val, self.ranks)
         if judged.loss < state.kept.least or judged.accuracy > state.peak:
             state.last_gain = epoch
         if state.kept.judge(epoch, judged):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from finetune.features import FeatureSource
+from finetune.ranks import ALONE, Ranks
 from finetune.training.predicting import predict_logits
 
 
@@ -51,11 +52,11 @@ class Kept:
         return judged.loss <= min(self.ceiling, self.least + self.error)
 
 
-def validate(tail: nn.Module, val: FeatureSource | None) -> Judgement:
-    """Judge the tail on the images of `val`."""
+def validate(tail: nn.Module, val: FeatureSource | None, ranks: Ranks = ALONE) -> Judgement:
+    """Judge the tail on the images of `val`, of which each of `ranks` looks at its own."""
     if val is None:
         return Judgement(math.nan, math.nan, math.nan)
-    logits, targets = predict_logits(tail, val).double(), val.targets.cpu()
+    logits, targets = predict_logits(tail, val, ranks=ranks).double(), val.targets.cpu()
     losses = functional.cross_entropy(logits, targets, reduction="none")
     hits = (logits.argmax(1) == targets).double()
     of_classes = [targets == target for target in targets.unique()]
