@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import click
 import timm
@@ -44,7 +45,7 @@ def _layer(channels: int, size: int, images: int) -> tuple[nn.Module, Tensor]:
 
 def _tail(images: int) -> tuple[nn.Module, Tensor]:
     """The part that `first-three` leaves to learn."""
-    model = timm.create_model("tf_efficientnet_lite0", num_classes=2)
+    model: Any = timm.create_model("tf_efficientnet_lite0", num_classes=2)
     tail = nn.Sequential(*model.blocks[5:], model.conv_head, model.bn2, model.global_pool, model.classifier)
     seen = torch.randn(images, 112, 14, 14)
     return tail.eval().to(memory_format=torch.channels_last), seen.to(memory_format=torch.channels_last)

@@ -24,8 +24,8 @@ _LONGEST_WAIT = timedelta(days=2)
 class Ranks:
     """This process among those that train together, by `number` from 0; without an accelerator it is alone.
 
-    Each has the whole recipe and all files. Images are dealt out one by one: process `r` of `n` has the images r, r + n,
-    r + 2n, ... of a part, and the same places of every batch.
+    Each has the whole recipe and all files. Images are dealt out one by one: process `r` of `n` has the images r,
+    r + n, r + 2n, ... of a part, and the same places of every batch.
     """
 
     def __init__(self, accelerator: "Accelerator | None" = None) -> None:
@@ -46,14 +46,15 @@ class Ranks:
         """What `work` gives in the first process, in all of them; an error there ends the others too."""
         if self.count == 1:
             return work()
-        if not self.is_first:
-            return self._hear(None)
-        try:
-            made = work()
-        except Exception:
-            self._hear([False, None])
-            raise
-        return self._hear([True, made])
+        made: Result | None = None
+        if self.is_first:
+            try:
+                made = work()
+            except Exception:
+                self._tell(is_done=False, made=None)
+                raise
+        told: Result = self._tell(is_done=True, made=made)
+        return told
 
     def first_then_others(self, work: Callable[[], Result]) -> Result:
         """What `work` gives in each process; the others begin once the first is done and find what it has stored."""
@@ -96,10 +97,11 @@ class Ranks:
         moving = [name for name, module in tail.named_modules() if isinstance(module, _BatchNorm) and module.training]
         if moving:
             raise InputError(
-                f"{len(moving)} BatchNorm layers ({moving[0]}, ...) would learn from the statistics of a batch, of which "
-                f"each of {self.count} processes sees a part. Use --set freeze.tail_norm=fixed, or one process."
+                f"{len(moving)} BatchNorm layers ({moving[0]}, ...) would learn from the statistics of a batch, of "
+                f"which each of {self.count} processes sees a part. Use --set freeze.tail_norm=fixed, or one process."
             )
-        return self._accelerator.prepare_model(tail, device_placement=False)  # type: ignore[no-any-return]
+        shared: nn.Module = self._accelerator.prepare_model(tail, device_placement=False)
+        return shared
 
     def check_batch(self, size: int) -> None:
         """Raise InputError for batches that cannot be dealt out evenly."""
@@ -109,11 +111,11 @@ class Ranks:
                 f"batch of all of them together. Try --batch-size {-(-size // self.count) * self.count}."
             )
 
-    def _hear(self, told: list[Any] | None) -> Any:
-        """What the first process tells: `told` is None in the others."""
+    def _tell(self, *, is_done: bool, made: Any) -> Any:
+        """What the first process has made; what others say is not heard."""
         from accelerate.utils import broadcast_object_list
 
-        is_done, made = self._talk(broadcast_object_list, told or [None, None])
+        is_done, made = self._talk(broadcast_object_list, [is_done, made])
         if not is_done and not self.is_first:
             raise TailtuneError("The first process has ended; see its message.")
         return made

@@ -10,7 +10,7 @@ from torch import nn
 
 from data_tools import Pipeline, build_evaluation_pipeline
 from finetune.cache import default_cache_folder
-from finetune.errors import FeaturesTooLargeError
+from finetune.errors import EnvironmentFault, FeaturesTooLargeError
 from finetune.features import (
     BF16,
     FP32,
@@ -183,15 +183,21 @@ class SourceMaker:
 
     def _dealt(self, split: str, identity: StoreIdentity, compute: Compute) -> Features:
         """Features of a part; of several processes each makes those of its own images, and opens those of all."""
-        places, count = range(len(identity.images)), self.ranks.count
-        if count == 1:
+        if self.ranks.count == 1:
             return self._stored(split, identity, compute)
-        own = self.ranks.own(places)
-        if own:
+        places = range(len(identity.images))
+        shares = [places[number :: self.ranks.count] for number in range(min(self.ranks.count, len(places)))]
+        if self.ranks.number < len(shares):
+            own = shares[self.ranks.number]
             self._stored(split, identity.part(own), lambda order: compute(own[order.start : order.stop]))
         self.ranks.wait()
-        shares = [self._open(identity.part(places[number::count])) for number in range(min(count, len(places)))]
-        return [DealtArray(arrays) for arrays in zip(*(share for share in shares if share is not None), strict=True)]
+        opened = [self._open(identity.part(share)) for share in shares]
+        whole = [features for features in opened if features is not None]
+        if len(whole) < len(shares):
+            raise EnvironmentFault(
+                f"Features that another process has stored are not in {self.store.root}; all processes need one store."
+            )
+        return [DealtArray(arrays) for arrays in zip(*whole, strict=True)]
 
     def bridge(self, cut: Cut) -> nn.Module | None:
         """What makes the features of a phase's cut of those of the earliest one, which a later phase needs anyway."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.nn import functional, grad
 from torch.overrides import TorchFunctionMode
 
 _TILE = 3
@@ -74,7 +74,7 @@ class _Convolution(torch.autograd.Function):
         (images, weight), (stride, padding, groups), (gradient,) = ctx.saved_tensors, ctx.how, gradients
         of_images = of_weight = None
         if ctx.needs_input_grad[0]:
-            of_images = torch.nn.grad.conv2d_input(images.shape, weight, gradient, stride, padding, 1, groups)
+            of_images = grad.conv2d_input(images.shape, weight, gradient, stride, padding, 1, groups)
         if ctx.needs_input_grad[1]:
             of_weight = _weight_gradient(images, weight, gradient, stride, padding)
         return of_images, of_weight, None, None, None
@@ -91,6 +91,6 @@ def _weight_gradient(
     for top in (0, _TILE - 1):
         for left in (0, _TILE - 1):
             seen = padded[:, :, top : top + height, left : left + width].contiguous(memory_format=torch.channels_last)
-            tile = torch.nn.grad.conv2d_weight(seen, shape, gradient, stride, 0, 1, len(weight))
+            tile = grad.conv2d_weight(seen, shape, gradient, stride, 0, 1, len(weight))
             whole[:, :, top : top + _TILE, left : left + _TILE] = tile
     return whole
