@@ -9,6 +9,7 @@ import torch
 
 from data_tools.holding_out import tell_folds
 from finetune.evaluation import Evaluation
+from finetune.explaining import Explain
 from finetune.exporting import save_model_folder
 from finetune.files import write_csv, write_json, write_text
 from finetune.interrupts import StopRequest
@@ -25,6 +26,7 @@ from finetune.jobs.selecting import best_of, score_inside
 from finetune.jobs.timings import write_timings
 from finetune.progress import Say, Track, noting_once, silent, untracked
 from finetune.reporting import ReportContext, write_report
+from finetune.reporting.drawn_heat import FOLDER, keep_drawn
 from finetune.reporting.training_shares import shares_trained_for
 from finetune.timing import Stopwatch
 from recipes import Recipe, change_recipe, dump_recipe
@@ -87,7 +89,12 @@ def cross_validate(
         for candidate in candidates:
             candidate.fitter.close()
         with watch.measure("report"):
-            context = replace(_context(made, recipe, tables, command), leakage=cut.leakage(), learning_curve=curve)
+            context = replace(
+                _context(made, recipe, tables, command),
+                leakage=cut.leakage(),
+                learning_curve=curve,
+                explain=keep_drawn(_explainer(fitted), folder / FOLDER),
+            )
             evaluation = write_report(folder, tables.predictions, context)
         write_timings(folder, watch, made.dataset, recipe, int(tables.folds["epochs"].sum()))
     return CrossValidation(folder, evaluation, tables.folds, bool(tables.record["verified"]), tuple(notes))
@@ -140,6 +147,17 @@ def _write_final(folder: Path, candidates: Sequence[Candidate], cut: FoldCut, fo
         chosen = candidates[best_of(score_inside(candidates, dataset, cut.units, folding.inner_folds, "all images: "))]
     fit = chosen.fitter.fit(dataset, "all images: ", splits=())
     save_model_folder(fit.backbone, cut.dataset.labels, folder / "model")
+
+
+def _explainer(fitted: Sequence[FittedFold]) -> Explain:
+    """Heat maps of each image by the network that had not seen it, that of the first repeat."""
+    of_image = {
+        str(path): one.fit.explain
+        for one in fitted
+        if one.place.repeat == 1
+        for path in one.dataset.part("test")["path"]
+    }
+    return lambda path, label: of_image[path](path, label) if path in of_image else None
 
 
 def _context(made: Preview, recipe: Recipe, tables: FoldTables, command: Sequence[str]) -> ReportContext:

@@ -4,16 +4,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from data_tools import Dataset
 from finetune.backbones import Backbone
+from finetune.explaining import Explain, explain_with
 from finetune.files import write_csv
 from finetune.interrupts import StopRequest
 from finetune.jobs.choosing import choose_head
 from finetune.jobs.freezing_record import freeze_record
+from finetune.jobs.keeping import evaluation_views
 from finetune.jobs.planning import Preview, preview
 from finetune.jobs.pooling import FeaturePool, PooledSources
 from finetune.jobs.predicting import predict_parts
@@ -47,6 +51,8 @@ class FoldFit:
     record: dict[str, object]
     epochs: int
     """Of gradient steps."""
+    explain: Explain
+    """Draws heat maps of this fold's network, also when others have been fitted since."""
 
 
 class FoldFitter:
@@ -77,7 +83,7 @@ class FoldFitter:
         predictions = predict_parts(made, maker, trained.after, splits)
         record = freeze_record(made.plan, made.cut, trained.before, trained.after, trained.proofs, made.backbone.head)
         maker.close()
-        return FoldFit(made.backbone, predictions, trained.history, record, trained.epochs)
+        return FoldFit(made.backbone, predictions, trained.history, record, trained.epochs, _explainer(made))
 
     def close(self) -> None:
         """Let go of the features."""
@@ -109,6 +115,20 @@ class FoldFitter:
             recipe = change_recipe(self.recipe, {"data.splits": str(splits), "data.resplit": False})
             made = preview(self.data, recipe, track=self.watching.track)
         return replace(made, dataset=replace(dataset, scaling=made.dataset.scaling))
+
+
+def _explainer(made: Preview) -> Explain:
+    """Heat maps of the network as it is now; what learnt is kept beside, and lent back when one is asked for."""
+    backbone, dataset = made.backbone, made.dataset
+    moving = {*made.plan.trainable_parameters, *(name for name, _ in backbone.model.named_buffers())}
+    state = {name: tensor for name, tensor in _copy_state(backbone.model).items() if name in moving}
+    draw = explain_with(backbone, dataset.labels, evaluation_views(dataset, made.keeping, backbone.preprocessing))
+
+    def explain(path: str, label: str) -> NDArray[np.uint8] | None:
+        backbone.model.load_state_dict(state, strict=False)
+        return draw(path, label)
+
+    return explain
 
 
 def _copy_state(module: nn.Module) -> dict[str, torch.Tensor]:

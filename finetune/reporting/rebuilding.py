@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from finetune.errors import InputError
 from finetune.evaluation import Evaluation, read_predictions
 from finetune.reporting.context import ReportContext
+from finetune.reporting.drawn_heat import FOLDER, Explain, read_drawn
 from finetune.reporting.run_files import read_json, read_numbers, read_table
 from finetune.reporting.training_shares import shares_trained_for
 from finetune.reporting.writing import write_report
@@ -88,7 +89,7 @@ def read_context(run: Path, overrides: Mapping[str, object] | None = None) -> Re
         folds=read_numbers(run / "folds.csv"),
         label_issues=_read_issues(run / "label_issues.csv"),
         learning_curve=read_numbers(run / "learning_curve.csv"),
-        explain=None if image_root is None else _explainer(_model_folder(run, environment or {}), image_root, scaling),
+        explain=None if image_root is None else _explainer(run, environment or {}, image_root, scaling),
     )
 
 
@@ -139,13 +140,19 @@ def _model_folder(run: Path, environment: Mapping[str, Any]) -> Path:
     return Path(judged) / "model" if isinstance(judged, str) else run / "model"
 
 
-def _explainer(model: Path, root: Path, scaling: "Scaling") -> Callable[[str, str], NDArray[np.uint8] | None] | None:
-    """Draws heat maps of the saved network; None where there is none. torch is imported with the first picture."""
+def _explainer(run: Path, environment: Mapping[str, Any], root: Path, scaling: "Scaling") -> Explain | None:
+    """Draws heat maps of the saved network; None where there is none. torch is imported with the first picture.
+
+    Those of a cross-validation are as they were drawn: its networks are gone, and one of all images is another.
+    """
+    if (run / "folds.csv").is_file():
+        return read_drawn(run / FOLDER)
+    model = _model_folder(run, environment)
     if not (model / "config.json").is_file():
         return None
 
     @cache
-    def load() -> Callable[[str, str], NDArray[np.uint8] | None]:
+    def load() -> Explain:
         from finetune.explaining import explain_saved
 
         return explain_saved(model, root, scaling)

@@ -2,20 +2,25 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import timm
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 import finetune
+from data_tools import Dataset
 from data_tools.errors import DataError
 from finetune import Folding
 from finetune.cli.main import main
 from finetune.errors import InputError
+from finetune.explaining import Explain
 from finetune.jobs import sources
+from finetune.jobs.fold_fitting import FoldFit, FoldFitter
 from finetune.reporting import rebuild_report
 from recipes import Recipe, change_recipe
 
@@ -33,7 +38,7 @@ FILES = {
         "report.html",
         "report.md",
     ),
-    *("timings.json", "figures", "checkpoints"),
+    *("timings.json", "figures", "heatmaps", "checkpoints"),
 }
 
 
@@ -215,3 +220,31 @@ def test_the_command_prints_the_spread_and_what_was_chosen(
     best = choices_made.loc[choices_made.groupby("fold")["balanced_accuracy"].idxmax()]
     chosen = choices_made[choices_made["is_chosen"]]
     assert (chosen["balanced_accuracy"].to_numpy() == best["balanced_accuracy"].to_numpy()).all()
+
+
+def test_each_image_is_explained_by_the_network_that_had_not_seen_it(
+    digits_folder: Path, small_recipe: Recipe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also when the networks of later folds have been fitted in its place since."""
+    drawn = dict[str, list[NDArray[np.uint8] | None]]()
+    folds = list[tuple[list[str], Explain]]()
+
+    class Listening(FoldFitter):
+        def fit(self, dataset: Dataset, name: str = "", **how: Any) -> FoldFit:
+            fit = super().fit(dataset, name, **how)
+            held_out = [str(path) for path in dataset.part("test")["path"]][:3]
+            folds.append((held_out, fit.explain))
+            drawn.update({path: [fit.explain(path, "1")] for path in held_out})
+            return fit
+
+    monkeypatch.setattr("finetune.jobs.candidates.FoldFitter", Listening)
+    recipe = change_recipe(small_recipe, {"train.learning_rate": 5e-3})
+    finetune.cross_validate(digits_folder, recipe, tmp_path / "cv", folding=Folding(folds=2))
+    assert sum(picture is not None for pictures in drawn.values() for picture in pictures) >= 4
+    others = 0
+    for number, (held_out, explain) in enumerate(folds):
+        for path in held_out:
+            np.testing.assert_array_equal(explain(path, "1"), drawn[path][0])
+            others += not np.array_equal(folds[1 - number][1](path, "1"), drawn[path][0])
+    assert others, "the networks of two folds should not see every image alike"
+    assert "heat" in (tmp_path / "cv" / "report.html").read_text(encoding="utf-8")
