@@ -25,7 +25,7 @@ from finetune.freezing import (
 from finetune.heads import load_model
 from recipes import list_phases, load_recipe
 
-_BODY = STAGES[1:5]
+_STRIDES = (4, 8, 16, 32)
 _RECIPE = "recipe.yaml"
 _DEFAULT_POLICY = "first-three"
 _POOL = LastLevelMaxPool()
@@ -141,20 +141,23 @@ def _plan(backbone: Backbone, policies: Sequence[Policy]) -> FreezePlan:
 
 
 def _tapped_rows(backbone: Backbone, network: nn.Module) -> list[tuple[int, dict[str, Any]]]:
-    """Index and row of timm's `feature_info` for the map at the end of each of the four stages."""
+    """Index and row of timm's `feature_info` for the map at the end of each of the four stages.
+
+    Those of strides 4, 8, 16 and 32; where a network has others, the last row of each stage.
+    """
     info: Any = getattr(network, "feature_info", None) or []
-    last = {backbone.stages.modules.get(row["module"]): (index, row) for index, row in enumerate(info)}
-    missing = [stage for stage in _BODY if stage not in last]
-    strides = [int(row["reduction"]) for row in info]
-    if missing or not hasattr(network, "forward_intermediates") or len(set(strides)) == 1:
-        seen = (
-            f"timm tells maps of strides {', '.join(map(str, strides))}" if strides else "timm tells none of its maps"
-        )
-        raise InputError(
-            f"{backbone.name} gives no map at the end of each of four stages of growing stride ({seen}), which a "
-            "feature pyramid is built on; choose a hierarchical network, such as resnet50 or tf_efficientnet_lite0."
-        )
-    return [last[stage] for stage in _BODY]
+    by_stride = {int(row["reduction"]): (index, row) for index, row in enumerate(info)}
+    by_stage = {backbone.stages.modules.get(row["module"]): (index, row) for index, row in enumerate(info)}
+    if hasattr(network, "forward_intermediates"):
+        if by_stride.keys() >= set(_STRIDES):
+            return [by_stride[stride] for stride in _STRIDES]
+        if by_stage.keys() >= set(STAGES[1:5]) and len(by_stride) > 1:
+            return [by_stage[stage] for stage in STAGES[1:5]]
+    seen = f"strides {', '.join(map(str, by_stride))}" if by_stride else "none"
+    raise InputError(
+        f"{backbone.name} gives no map at the end of each of four stages of growing stride (timm tells {seen}), which "
+        "a feature pyramid is built on; choose a hierarchical network, such as resnet50 or tf_efficientnet_lite0."
+    )
 
 
 def _without_classifier(network: nn.Module, levels: Sequence[int]) -> nn.Module:

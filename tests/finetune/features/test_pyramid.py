@@ -104,6 +104,21 @@ def test_maps_are_to_the_bit_what_the_network_computes_on_its_way_to_the_logits(
     assert all(torch.equal(one, other) for one, other in zip(maps.values(), heard[:4], strict=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "strides"),
+    [("xception41", {}, (4, 8, 16, 32)), ("resnet18", {"output_stride": 8}, (4, 8, 8, 8))],
+)
+def test_a_stage_ends_where_its_stride_does_wherever_timm_taps_it(
+    name: str, options: dict[str, int], strides: tuple[int, ...]
+) -> None:
+    """Xception's taps lie inside the block that reduces next; a dilated network has strides that repeat."""
+    made = pyramid(timm.create_model(name, **options), out_channels=8, extra_blocks=None).eval()
+    with torch.no_grad():
+        maps = made.maps(torch.zeros(1, 3, 64, 96))
+        assert [level.shape[1] for level in made(torch.zeros(1, 3, 64, 96)).values()] == [8, 8, 8, 8]
+    assert [one.shape[2:] for one in maps.values()] == [(64 // stride, 96 // stride) for stride in strides]
+
+
 def test_the_network_that_was_given_is_left_as_it_was() -> None:
     model = timm.create_model("resnet18", num_classes=5)
     before = copied_state(model)
@@ -194,7 +209,7 @@ def test_a_frozen_value_that_moved_is_named() -> None:
 
 
 def test_networks_without_maps_of_growing_stride_and_folders_without_a_run_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"vit_tiny_patch16_224 gives no map .* strides 16, 16"):
+    with pytest.raises(InputError, match=r"vit_tiny_patch16_224 gives no map .* \(timm tells strides 16\)"):
         pyramid(timm.create_model("vit_tiny_patch16_224"))
     with pytest.raises(InputError, match="Sequential is no network of timm"):
         pyramid(nn.Sequential(nn.Linear(2, 2)))
