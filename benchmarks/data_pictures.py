@@ -5,6 +5,7 @@ python -m benchmarks.data_pictures --out docs/data
 
 import io
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -32,10 +33,10 @@ def write_photographs(folder: Path) -> Path:
     return folder
 
 
-def draw_presets(folder: Path, out: Path) -> None:
+def draw_presets(folder: Path, out: Path, presets: Iterable[str] = PRESETS) -> None:
     """One sheet for each preset."""
     settings = DatasetSettings(test_fraction=0.34, val_fraction=0.0)
-    for preset in PRESETS:
+    for preset in presets:
         recipe = load_recipe(None, {"augment.preset": preset, "model.name": MODEL})
         sheet = preview_drawer(recipe)(prepare_dataset(folder, settings))
         with Image.open(io.BytesIO(sheet)) as image:

@@ -3,7 +3,8 @@
 `finetune.run(data, recipe, out)` does the main job and returns a `RunResult`; recipes come from
 `recipes.load_recipe`. `finetune.cross_validate` holds every image out once, `finetune.compare` sets recipes side by
 side, `finetune.evaluate(run, data, out)` judges a run on images from elsewhere. `finetune.freeze(model, policy)` locks
-any module for a training loop of your own. Names are imported when they are first used, so `import finetune` is light.
+any module for a training loop of your own, `finetune.pyramid(run)` is a backbone for torchvision's detectors. Names
+are imported when they are first used, so `import finetune` is light.
 """
 
 import importlib
@@ -22,6 +23,7 @@ _HOMES = {
     "Lock": "finetune.freezing",
     "freeze": "finetune.freezing",
     "load_model": "finetune.heads",
+    "pyramid": "finetune.features",
     "FreezeError": "finetune.errors",
     "InputError": "finetune.errors",
     "TailtuneError": "finetune.errors",

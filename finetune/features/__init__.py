@@ -1,7 +1,8 @@
-"""Trunk execution and the feature store: what is frozen runs once per view."""
+"""Trunk execution and the feature store: what is frozen runs once per view; maps of the stages for detection."""
 
 from finetune.features.arithmetic import BF16, FP32, choose_arithmetic, computing_in
 from finetune.features.bridge import run_bridge
+from finetune.features.feature_pyramid import Pyramid, pyramid
 from finetune.features.folding import fold_norms
 from finetune.features.identity import StoreIdentity, describe_device
 from finetune.features.images import ImageViews, Viewer
@@ -17,6 +18,7 @@ __all__ = [
     "FeatureStore",
     "Features",
     "PickedSource",
+    "Pyramid",
     "FreshSource",
     "ImageViews",
     "StoreIdentity",
@@ -27,6 +29,7 @@ __all__ = [
     "describe_device",
     "estimate_norms",
     "fold_norms",
+    "pyramid",
     "run_bridge",
     "run_trunk",
 ]

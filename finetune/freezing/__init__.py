@@ -2,7 +2,14 @@
 
 from finetune.freezing.cutting import Cut, bridge_cuts, cut_model, keep_whole
 from finetune.freezing.lock import Lock, freeze
-from finetune.freezing.locking import frozen_digest, lock_model, release_model, state_digest
+from finetune.freezing.locking import (
+    check_unmoved,
+    frozen_digest,
+    lock_model,
+    release_model,
+    state_digest,
+    tensor_digests,
+)
 from finetune.freezing.planning import FreezePlan, Staged, StagedModel, StageRow, frozen_throughout, plan_freeze
 from finetune.freezing.policy import NAMED_POLICIES, FreezePolicy, parse_policy
 
@@ -16,6 +23,7 @@ __all__ = [
     "Staged",
     "StagedModel",
     "bridge_cuts",
+    "check_unmoved",
     "cut_model",
     "freeze",
     "frozen_digest",
@@ -26,4 +34,5 @@ __all__ = [
     "parse_policy",
     "plan_freeze",
     "release_model",
+    "tensor_digests",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from finetune.backbones import map_stages
 from finetune.errors import FreezeError
 from finetune.freezing.cutting import cut_model
-from finetune.freezing.locking import frozen_tensors, lock_model, release_model, tensor_digest
+from finetune.freezing.locking import check_unmoved, lock_model, release_model, tensor_digests
 from finetune.freezing.planning import FreezePlan, StagedModel, plan_freeze
 from finetune.freezing.policy import parse_policy
 
@@ -32,11 +32,7 @@ class Lock:
 
         Raises FreezeError naming the first tensors that did.
         """
-        present = _digests(self.model, self.plan)
-        moved = [name for name, digest in self._before.items() if present.get(name) != digest]
-        if moved:
-            more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
-            raise FreezeError(f"{len(moved)} frozen tensors have changed: {', '.join(moved[:3])}{more}.")
+        check_unmoved(self.model, self.plan, self._before)
 
     def change(self, policy: str | Sequence[str], optimizer: torch.optim.Optimizer | None = None) -> None:
         """Go over to another policy; what was frozen so far is verified first.
@@ -82,7 +78,7 @@ class Lock:
         mode = self.model.training
         lock_model(self.model, self.plan)
         self.model.train(mode)
-        self._before = _digests(self.model, self.plan)
+        self._before = tensor_digests(self.model, self.plan)
 
 
 def freeze(
@@ -116,10 +112,6 @@ class _Tail(nn.Module):
         """Logits (batch, classes)."""
         logits: Tensor = (self.train_tail if self.training else self.eval_tail)(*features)
         return logits
-
-
-def _digests(model: nn.Module, plan: FreezePlan) -> dict[str, str]:
-    return {name: tensor_digest(tensor) for name, tensor in frozen_tensors(model, plan).items()}
 
 
 def _refill(optimizer: torch.optim.Optimizer, learning: list[nn.Parameter]) -> None:

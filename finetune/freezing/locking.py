@@ -1,11 +1,13 @@
 """Make frozen mean frozen, and prove it."""
 
 import hashlib
+from collections.abc import Mapping
 from types import MethodType
 
 import torch
 from torch import Tensor, nn
 
+from finetune.errors import FreezeError
 from finetune.freezing.planning import FreezePlan
 
 
@@ -59,8 +61,7 @@ def state_digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def tensor_digest(tensor: Tensor) -> str:
-    """sha256 over type, shape and bytes of one tensor."""
+def _tensor_digest(tensor: Tensor) -> str:
     digest = hashlib.sha256()
     _update(digest, tensor)
     return digest.hexdigest()
@@ -73,6 +74,20 @@ def frozen_tensors(model: nn.Module, plan: FreezePlan) -> dict[str, Tensor]:
         **dict(model.named_buffers(remove_duplicate=False)),
     }
     return {name: state[name] for name in sorted((plan.frozen_parameters | plan.frozen_buffers) & state.keys())}
+
+
+def tensor_digests(model: nn.Module, plan: FreezePlan) -> dict[str, str]:
+    """sha256 over type, shape and bytes of every frozen parameter and buffer that `model` holds now, by name."""
+    return {name: _tensor_digest(tensor) for name, tensor in frozen_tensors(model, plan).items()}
+
+
+def check_unmoved(model: nn.Module, plan: FreezePlan, before: Mapping[str, str]) -> None:
+    """Raise FreezeError, naming the first tensors, where a frozen one has not the digest in `before`."""
+    present = tensor_digests(model, plan)
+    moved = [name for name, digest in before.items() if present.get(name) != digest]
+    if moved:
+        more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
+        raise FreezeError(f"{len(moved)} frozen tensors have changed: {', '.join(moved[:3])}{more}.")
 
 
 def _update(digest: "hashlib._Hash", tensor: Tensor) -> None:
