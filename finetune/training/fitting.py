@@ -20,7 +20,7 @@ from finetune.progress import Track, untracked
 from finetune.training.averaging import WeightAverage
 from finetune.training.head_first import Probe, solve_head
 from finetune.training.optimizer import class_weights, make_optimizer, with_head_factor
-from finetune.training.schedule import learning_rate_at
+from finetune.training.schedule import epoch_rate_at, learning_rate_at
 from finetune.training.selection import Judgement, validate
 from finetune.training.state import Position, TrainingState, fill_optimizer, optimizer_tensors, pack, unpack
 from finetune.training.tail_data import TailData
@@ -145,8 +145,8 @@ class TailFitter:
         fill_optimizer(self.model, self.optimizer, held)
         if settings.average_decay is not None:
             self.average = WeightAverage(self.model, settings.average_decay, self._present_averages())
-        balance = settings.class_balance == "loss"
-        self._class_weights = class_weights(data.train.targets, data.classes) if balance else None
+        weights = class_weights(data.train.targets, data.classes).to(next(self.model.parameters()))
+        self._class_weights = weights if settings.class_balance == "loss" else None
 
     def _present_optimizer(self) -> dict[str, dict[str, Tensor]]:
         return optimizer_tensors(self.model, self.optimizer) if self.optimizer else self._held
@@ -189,8 +189,10 @@ class TailFitter:
         return order
 
     def _rate(self, step: int, steps: int, phase: Phase) -> float:
-        warmup = int(self.settings.warmup_epochs * steps)
-        return learning_rate_at(step, phase.epochs * steps, warmup, phase.learning_rate)
+        peak, warmup = phase.learning_rate, self.settings.warmup_epochs
+        if self.settings.anneal == "epoch":
+            return epoch_rate_at(step // steps, phase.epochs, int(warmup), peak)
+        return learning_rate_at(step, phase.epochs * steps, int(warmup * steps), peak)
 
     def _diverged(self, loss: float, where: str, rate: float, data: TailData, batch: list[int]) -> TailtuneError:
         images = f", images {', '.join(data.names[index] for index in batch)}" if data.names else ""
