@@ -212,8 +212,8 @@ class TrainSettings(Settings):
     """Largest norm of a step's gradient over all that learns; null = no limit."""
     average_decay: float | None = Field(default=0.97, gt=0, lt=1)
     """Decay per step of a running average of the weights, which is then what is judged and saved; null = none."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic on training views, in trunk and steps; auto: bf16 where the CPU has it. Scores are always fp32."""
+    precision: Literal["auto", "bf16", "fp16", "fp32", "fp64"] = "auto"
+    """Arithmetic on training views; auto: bf16 where a CPU has it. Scores: fp32. fp64: all, slowly, for proofs."""
     patience: int | None = Field(default=4, ge=1, le=100_000)
     """Epochs of the last phase without a better validation result before training stops; null = never."""
     device: Text = "auto"
@@ -250,7 +250,7 @@ class CacheSettings(Settings):
     mode: Literal["auto", "stored", "fresh", "whole"] = "auto"
     """stored: views on disk; fresh: trunk run every epoch on new views; whole: no trunk; auto: by the budget."""
     dtype: Literal["auto", "fp16", "fp32"] = "auto"
-    """Precision of stored training views; auto: fp16, fp32 if it is too small. Evaluation images are always fp32."""
+    """Precision of stored training views; auto: fp16, fp32 if too small. Evaluation: fp32. All fp64 if trained so."""
     budget_gb: float | None = Field(default=None, gt=0)
     """Disk that one run's features may take; null = by the free space."""
 
@@ -276,4 +276,10 @@ class Recipe(Settings):
         needed = 3 if self.freeze.policy == "gradual" else max((p.first_epoch for p in self.freeze.phases), default=1)
         if self.train.epochs < needed:
             raise ValueError(f"train.epochs: {self.train.epochs} epochs end before the last phase; needs {needed}")
+        return self
+
+    @model_validator(mode="after")
+    def _store_what_is_computed(self) -> Self:
+        if self.train.precision == "fp64" and self.cache.dtype != "auto":
+            raise ValueError(f"cache.dtype: must be auto with `train.precision: fp64`, got {self.cache.dtype!r}")
         return self

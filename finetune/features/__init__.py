@@ -1,6 +1,17 @@
 """Trunk execution and the feature store: what is frozen runs once per view."""
 
-from finetune.features.arithmetic import BF16, FP32, choose_arithmetic, computing_in
+from finetune.features.arithmetic import (
+    BF16,
+    FP16,
+    FP32,
+    FP64,
+    check_arithmetic,
+    choose_arithmetic,
+    computing_in,
+    scoring_arithmetic,
+    widened,
+    working_dtype,
+)
 from finetune.features.bridge import run_bridge
 from finetune.features.folding import fold_norms
 from finetune.features.identity import StoreIdentity, describe_device
@@ -12,7 +23,9 @@ from finetune.features.trunk import estimate_norms, run_trunk
 
 __all__ = [
     "BF16",
+    "FP16",
     "FP32",
+    "FP64",
     "FeatureSource",
     "FeatureStore",
     "Features",
@@ -22,6 +35,7 @@ __all__ = [
     "StoreIdentity",
     "StoredSource",
     "Viewer",
+    "check_arithmetic",
     "choose_arithmetic",
     "computing_in",
     "describe_device",
@@ -29,4 +43,7 @@ __all__ = [
     "fold_norms",
     "run_bridge",
     "run_trunk",
+    "scoring_arithmetic",
+    "widened",
+    "working_dtype",
 ]

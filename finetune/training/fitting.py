@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from finetune.checkpoint import Checkpoint, SavePace
 from finetune.errors import TailtuneError
-from finetune.features import computing_in
+from finetune.features import FP16, computing_in, widened
 from finetune.freezing import Cut, FreezePlan
 from finetune.interrupts import StopRequest
 from finetune.progress import Track, untracked
@@ -44,7 +44,10 @@ class TailFitter:
     each parameter. Order, dropout and views are functions of (seed, phase, epoch); the global
     random state is left as it was. `save` receives a checkpoint after every epoch, or as many of them
     as `save_share` of the time allows, after the last of a phase, and when `stop` asks for an end in the
-    middle of one.
+    middle of one. In fp16 the loss is scaled, a step whose gradients overflow is left out, and the next one is
+    scaled by half as much.
+
+    Source: Micikevicius et al. 2018, Mixed Precision Training.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class TailFitter:
     ) -> None:
         self.model, self.plan, self.settings, self.seed, self.stages = model, plan, settings, seed, stages
         self._save, self._pace, self.stop = save, SavePace(save_share), stop or StopRequest()
+        device = next(model.parameters()).device.type
+        self.scaler = torch.amp.GradScaler(device, enabled=settings.precision == FP16)
         self.state = TrainingState()
         self.optimizer: torch.optim.Optimizer | None = None
         self.average: WeightAverage | None = None
@@ -70,6 +75,8 @@ class TailFitter:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on where `checkpoint` was saved; the model is changed at once."""
         self.state, learned, self._averages, self._held = unpack(checkpoint)
+        if self.state.loss_scale:
+            self.scaler.load_state_dict(self.state.loss_scale)
         self._fill(learned)
 
     def begin(self, phase: Phase, cut: Cut, data: TailData, *, with_solved_head: bool) -> Probe | str | None:
@@ -135,6 +142,7 @@ class TailFitter:
         if self._save is None:
             return
         with self._pace.measured():
+            self.state.loss_scale = self.scaler.state_dict()
             optimizer = {} if self.state.is_over else self._present_optimizer()
             self._save(pack(self.state, self._learned(), self._present_averages(), optimizer))
 
@@ -202,7 +210,7 @@ class TailFitter:
         )
 
     def _step(self, tail: nn.Module, features: tuple[Tensor, ...], targets: Tensor, rate: float, number: int) -> float:
-        """Gradient step `number` of the phase; its loss, and no step where that is not finite."""
+        """Gradient step `number` of the phase; its loss. No step where that is not finite, or in fp16 a gradient."""
         optimizer = self.optimizer
         assert optimizer is not None
         for group in optimizer.param_groups:
@@ -210,16 +218,18 @@ class TailFitter:
         with computing_in(self.settings.precision, tail, targets.device):
             logits = tail(*features)
         loss = functional.cross_entropy(
-            logits.float(), targets, weight=self._class_weights, label_smoothing=self.settings.label_smoothing
+            widened(logits), targets, weight=self._class_weights, label_smoothing=self.settings.label_smoothing
         )
         if not torch.isfinite(loss):
             return float(loss.detach())
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(optimizer)
         if self.settings.clip_norm is not None:
             learning = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             torch.nn.utils.clip_grad_norm_(learning, self.settings.clip_norm)
-        optimizer.step()
+        self.scaler.step(optimizer)
+        self.scaler.update()
         if self.average is not None:
             self.average.update(number)
         return float(loss.detach())

@@ -38,6 +38,8 @@ class TrainingState:
     last_gain: int = 0
     has_begun: bool = False
     is_over: bool = False
+    loss_scale: dict[str, float] = field(default_factory=dict)
+    """State of the GradScaler; empty where the loss is not scaled."""
     proofs: list[dict[str, Any]] = field(default_factory=list)
     """One record a phase, kept for the caller."""
 
@@ -68,6 +70,7 @@ def pack(
         "last_gain": state.last_gain,
         "has_begun": state.has_begun,
         "is_over": state.is_over,
+        "loss_scale": state.loss_scale,
         "proofs": state.proofs,
     }
     return Checkpoint(tensors, content)
@@ -91,6 +94,7 @@ def unpack(
         last_gain=content["last_gain"],
         has_begun=content.get("has_begun", True),
         is_over=content["is_over"],
+        loss_scale=content.get("loss_scale", {}),
         proofs=list(content["proofs"]),
     )
     optimizer: dict[str, dict[str, Tensor]] = {}
