@@ -120,10 +120,17 @@ def fill_optimizer(
     owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     for name, parameter in model.named_parameters():
         if id(parameter) in owned and name in held:
-            optimizer.state[parameter] = {
-                key: value.clone().to(parameter.device if value.ndim else value.device)
-                for key, value in held[name].items()
-            }
+            optimizer.state[parameter] = {key: _beside(parameter, value) for key, value in held[name].items()}
+
+
+def _beside(parameter: nn.Parameter, value: Tensor) -> Tensor:
+    """A copy of what an optimizer holds, on the device of `parameter` and laid out in memory as that is.
+
+    A fused optimizer walks through both side by side without a look at strides, and a file knows no channels last.
+    """
+    if value.ndim == 0:  # a count of steps
+        return value.clone().to(parameter.device)
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
