@@ -108,7 +108,8 @@ def compose_page(rows: list[tuple[str, dict[str, float], dict[str, float]]]) -> 
         "learns. Weights, optimizer and averages stay in fp32, and so does every score of a validation or test image. "
         "torch's autocast takes depthwise convolutions along: the frozen stages gain by that, a step loses, so in a "
         "step they stay in fp32.\n",
-        "What it does to accuracy is in [defaults.md](defaults.md).\n",
+        "What it does to accuracy is in [defaults.md](defaults.md), and what else there is in "
+        "[training.md](training.md).\n",
         "    python -m benchmarks.arithmetic --out docs/arithmetic.md\n",
         f"This CPU {'multiplies' if multiplies_bf16() else 'does not multiply'} bf16 natively; "
         f"{torch.get_num_threads()} threads. Milliseconds a view (trunk) or an image (step), `first-three`, medians; "

@@ -81,9 +81,10 @@ class Ranks:
         from accelerate.utils import gather_object
 
         parts: list[Tensor] = self._talk(gather_object, [rows])
-        whole = rows.new_empty((sum(len(part) for part in parts), *rows.shape[1:]))
+        whole = parts[0].new_empty((sum(len(part) for part in parts), *parts[0].shape[1:]))
         for number, part in enumerate(parts):
-            whole[number :: self.count] = part
+            if len(part):  # of fewer rows than processes, the last ones have none and do not know their shape
+                whole[number :: self.count] = part
         return whole
 
     def share(self, tail: nn.Module) -> nn.Module:

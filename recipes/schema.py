@@ -184,8 +184,14 @@ class TrainSettings(Settings):
     """Passes over the training images, at most."""
     batch_size: int = Field(default=8, ge=1, le=65_536)
     """Images in one gradient step."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """adamw, or sgd: plain gradient steps with momentum, which take much higher rates."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """For `optimizer: sgd`: the share of the last step that goes on in the next."""
     learning_rate: float = Field(default=6e-4, gt=0, le=10)
-    """Peak of the schedule (linear warm-up, then cosine)."""
+    """Peak of the schedule (linear warm-up, then cosine to a hundredth of it)."""
+    anneal: Literal["step", "epoch"] = "step"
+    """step: the rate changes with every step; epoch: constant within an epoch, as torch's CosineAnnealingLR."""
     head_factor: float | None = Field(default=None, gt=0, le=1000)
     """How many times faster the new head learns than the pretrained layers; null = 1 if solved first, 10 if drawn."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
@@ -193,11 +199,11 @@ class TrainSettings(Settings):
     stage_factors: dict[str, Factor] = {}
     """Further factors on the learning rate of single stages, such as {stage4: 0.5}."""
     weight_decay: float = Field(default=0.01, ge=0, le=1)
-    """AdamW's decay of weights."""
+    """Decay of weights: in adamw beside the gradient, in sgd a part of it."""
     decay_norm: bool = False
     """Decay norm and bias parameters too."""
     warmup_epochs: float = Field(default=1.0, ge=0, le=1000)
-    """Epochs over which the learning rate rises."""
+    """Epochs over which the learning rate rises; whole ones with `anneal: epoch`."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
     """Share of the target spread over all classes."""
     class_balance: Literal["none", "loss"] = "loss"
@@ -206,8 +212,8 @@ class TrainSettings(Settings):
     """Largest norm of a step's gradient over all that learns; null = no limit."""
     average_decay: float | None = Field(default=0.97, gt=0, lt=1)
     """Decay per step of a running average of the weights, which is then what is judged and saved; null = none."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic on training views, in trunk and steps; auto: bf16 where the CPU has it. Scores are always fp32."""
+    precision: Literal["auto", "bf16", "fp16", "fp32", "fp64"] = "auto"
+    """Arithmetic on training views; auto: bf16 where a CPU has it. Scores: fp32. fp64: all, slowly, for proofs."""
     patience: int | None = Field(default=4, ge=1, le=100_000)
     """Epochs of the last phase without a better validation result before training stops; null = never."""
     device: Text = "auto"
@@ -219,6 +225,12 @@ class TrainSettings(Settings):
         for stage in factors:
             check_stage(stage)
         return factors
+
+    @model_validator(mode="after")
+    def _warm_up_in_whole_epochs(self) -> Self:
+        if self.anneal == "epoch" and self.warmup_epochs % 1:
+            raise ValueError(f"warmup_epochs must be a whole number with `anneal: epoch`, got {self.warmup_epochs:g}")
+        return self
 
 
 class HeadSettings(Settings):
@@ -238,7 +250,7 @@ class CacheSettings(Settings):
     mode: Literal["auto", "stored", "fresh", "whole"] = "auto"
     """stored: views on disk; fresh: trunk run every epoch on new views; whole: no trunk; auto: by the budget."""
     dtype: Literal["auto", "fp16", "fp32"] = "auto"
-    """Precision of stored training views; auto: fp16, fp32 if it is too small. Evaluation images are always fp32."""
+    """Precision of stored training views; auto: fp16, fp32 if too small. Evaluation: fp32. All fp64 if trained so."""
     budget_gb: float | None = Field(default=None, gt=0)
     """Disk that one run's features may take; null = by the free space."""
 
@@ -264,4 +276,10 @@ class Recipe(Settings):
         needed = 3 if self.freeze.policy == "gradual" else max((p.first_epoch for p in self.freeze.phases), default=1)
         if self.train.epochs < needed:
             raise ValueError(f"train.epochs: {self.train.epochs} epochs end before the last phase; needs {needed}")
+        return self
+
+    @model_validator(mode="after")
+    def _store_what_is_computed(self) -> Self:
+        if self.train.precision == "fp64" and self.cache.dtype != "auto":
+            raise ValueError(f"cache.dtype: must be auto with `train.precision: fp64`, got {self.cache.dtype!r}")
         return self

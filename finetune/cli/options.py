@@ -49,7 +49,7 @@ _OPTIONS = [
     click.option("--epochs", type=int, help="Short for --set train.epochs."),
     click.option("--batch-size", type=int, help="Short for --set train.batch_size."),
     click.option("--lr", type=float, help="Short for --set train.learning_rate."),
-    click.option("--precision", metavar="auto|fp32|bf16", help="Short for --set train.precision."),
+    click.option("--precision", metavar="auto|bf16|fp16|fp32|fp64", help="Short for --set train.precision."),
     click.option("--image-size", type=int, help="Short for --set model.image_size."),
     click.option("--device", help="auto, cpu, cuda or mps."),
     click.option("--workers", type=int, help="Threads that read and prepare images."),

@@ -37,7 +37,7 @@ def class_map(backbone: Backbone, image: Tensor, target: int) -> Tensor | str:
     CPU, or the reason why there is none.
     """
     held = next(backbone.model.parameters())
-    given = image[None].to(held.device, memory_format=torch.channels_last).requires_grad_()
+    given = image[None].to(held.device, held.dtype, memory_format=torch.channels_last).requires_grad_()
     with evaluated(backbone.model), heard_maps(backbone) as heard, torch.enable_grad():
         score = backbone.model(given)[0, target]
         for value in reversed(heard):

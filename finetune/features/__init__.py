@@ -1,6 +1,17 @@
 """Trunk execution and the feature store: what is frozen runs once per view; maps of the stages for detection."""
 
-from finetune.features.arithmetic import BF16, FP32, choose_arithmetic, computing_in
+from finetune.features.arithmetic import (
+    BF16,
+    FP16,
+    FP32,
+    FP64,
+    check_arithmetic,
+    choose_arithmetic,
+    computing_in,
+    scoring_arithmetic,
+    widened,
+    working_dtype,
+)
 from finetune.features.bridge import run_bridge
 from finetune.features.feature_pyramid import Pyramid, pyramid
 from finetune.features.folding import fold_norms
@@ -13,7 +24,9 @@ from finetune.features.trunk import estimate_norms, run_trunk
 
 __all__ = [
     "BF16",
+    "FP16",
     "FP32",
+    "FP64",
     "FeatureSource",
     "FeatureStore",
     "Features",
@@ -24,6 +37,7 @@ __all__ = [
     "StoreIdentity",
     "StoredSource",
     "Viewer",
+    "check_arithmetic",
     "choose_arithmetic",
     "computing_in",
     "describe_device",
@@ -32,4 +46,7 @@ __all__ = [
     "pyramid",
     "run_bridge",
     "run_trunk",
+    "scoring_arithmetic",
+    "widened",
+    "working_dtype",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from finetune.features.arithmetic import FP32, computing_in
+from finetune.features.arithmetic import FP32, computing_in, widened
 from finetune.features.identity import images_at_once
 from finetune.features.images import TRUNK_BATCH
 from finetune.features.sources import StoredSource
@@ -25,7 +25,7 @@ def run_bridge(
 ) -> Iterator[tuple[Tensor, ...]]:
     """What `bridge` makes of every view of the images in `order`: tensors (images, views, ...) on the CPU.
 
-    Float32, whatever the arithmetic. Seconds count as `trunk`.
+    Float32 where the arithmetic is narrower. Seconds count as `trunk`.
     """
     watch, views = watch or Stopwatch(), source.views
     size = images_at_once(views, TRUNK_BATCH) * views
@@ -35,5 +35,5 @@ def run_bridge(
         with torch.inference_mode(), watch.measure("trunk"):
             with computing_in(arithmetic, bridge, source.device):
                 crossed = bridge(*features)
-            made = tuple(feature.float().unflatten(0, (-1, views)).cpu() for feature in crossed)
+            made = tuple(widened(feature).unflatten(0, (-1, views)).cpu() for feature in crossed)
         yield made

@@ -30,7 +30,7 @@ class StoreIdentity:
     frozen_sha256: str
     is_folded: bool
     arithmetic: str
-    """`fp32` or `bf16`."""
+    """`bf16`, `fp16`, `fp32` or `fp64`."""
     made_from: str
     """Key of the stored features that these are made of; empty where they are made of images."""
     cut: tuple[str, ...]

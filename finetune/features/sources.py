@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from finetune.features.arithmetic import FP32, computing_in
+from finetune.features.arithmetic import FP32, computing_in, widened, working_dtype
 from finetune.features.images import ImageViews
 from finetune.features.stored import FeatureArray, Features
 from finetune.features.trunk import as_input
@@ -38,7 +38,7 @@ class StoredSource:
         """What was worked out of all images, for whoever takes some of them after another."""
 
     def batches(self, order: Sequence[int], views: Sequence[int], batch_size: int) -> Iterator[Batch]:
-        """Read and widen to float32; past the stored views the augmented ones come again, view 0 does not."""
+        """Read and widen halves to float32; past the stored views the augmented ones come again, view 0 does not."""
         for start in range(0, len(order), batch_size):
             chosen = np.asarray(order[start : start + batch_size])
             view = np.asarray(views[start : start + batch_size])
@@ -48,7 +48,7 @@ class StoredSource:
             yield features, self.targets[chosen].to(self.device)
 
     def _widen(self, stored: np.ndarray[Any, Any]) -> Tensor:
-        tensor = torch.from_numpy(stored.astype(np.float32)).to(self.device)
+        tensor = widened(torch.from_numpy(stored)).to(self.device)
         return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
@@ -99,13 +99,13 @@ class FreshSource:
         for images in chosen.batches(views_per_batch=batch_size):
             targets = self.targets[np.asarray(order[done : done + len(images)])].to(self.device)
             done += len(images)
-            yield self._features(as_input(images, self.device)), targets
+            yield self._features(as_input(images, self.device, working_dtype(self.arithmetic))), targets
 
     def _features(self, images: Tensor) -> tuple[Tensor, ...]:
         if self.trunk is None:
             return (images,)
         with torch.no_grad(), computing_in(self.arithmetic, self.trunk, self.device):
-            return tuple(feature.float() for feature in self.trunk(images))
+            return tuple(widened(feature) for feature in self.trunk(images))
 
 
 class _OneViewEach(ImageViews):

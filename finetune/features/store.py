@@ -25,6 +25,7 @@ Compute = Callable[[range], Iterator[tuple[Tensor, ...]]]
 
 _LOCK = "build.lock"
 _WAIT_SECONDS = 0.2
+_TYPES = {"float16": torch.float16, "float32": torch.float32, "float64": torch.float64}
 
 
 class FeatureStore:
@@ -163,7 +164,7 @@ def _take(batches: Iterator[tuple[Tensor, ...]], images: int, dtype: str) -> Ite
 
 
 def _stored(feature: Tensor, dtype: str) -> NDArray[Any]:
-    stored = feature.to({"float16": torch.float16, "float32": torch.float32}[dtype])
+    stored = feature.to(_TYPES[dtype])
     if not stored.isfinite().all() and feature.isfinite().all():
         raise FeaturesTooLargeError("Features are too large for fp16; use --set cache.dtype=fp32.")
     return stored.numpy()

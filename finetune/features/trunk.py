@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from finetune.features.arithmetic import FP32, computing_in
+from finetune.features.arithmetic import FP32, computing_in, widened, working_dtype
 from finetune.features.images import ImageViews
 from finetune.progress import Track, untracked
 from finetune.timing import Stopwatch
@@ -26,7 +26,7 @@ def run_trunk(
 ) -> Iterator[tuple[Tensor, ...]]:
     """Trunk outputs batch by batch, in order of the images, or in `order`: tensors (images, views, ...) on the CPU.
 
-    Float32, whatever the arithmetic.
+    Float32 where the arithmetic is narrower.
 
     Seconds spent waiting for images count as `decode`, the forward passes as `trunk`.
     """
@@ -36,14 +36,14 @@ def run_trunk(
         count, views = batch.shape[:2]
         with torch.inference_mode(), watch.measure("trunk"):
             with computing_in(arithmetic, trunk, device):
-                features = trunk(as_input(batch, device))
-            made = tuple(feature.float().unflatten(0, (count, views)).cpu() for feature in features)
+                features = trunk(as_input(batch, device, working_dtype(arithmetic)))
+            made = tuple(widened(feature).unflatten(0, (count, views)).cpu() for feature in features)
         yield made
 
 
-def as_input(images: Tensor, device: torch.device) -> Tensor:
+def as_input(images: Tensor, device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
     """Images (images, views, channels, height, width) as one batch, channels last in memory."""
-    return images.flatten(0, 1).to(device, memory_format=torch.channels_last)
+    return images.flatten(0, 1).to(device, dtype, memory_format=torch.channels_last)
 
 
 def estimate_norms(
@@ -65,8 +65,9 @@ def estimate_norms(
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum, norm.training = None, True
+    dtype = next(model.parameters()).dtype
     with torch.no_grad():
         for batch in track(images.batches(), "norm statistics", images.batch_count):
-            model(as_input(batch, device))
+            model(as_input(batch, device, dtype))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum, norm.training = momentum, False

@@ -17,6 +17,7 @@ from finetune.features import (
     StoreIdentity,
     estimate_norms,
     fold_norms,
+    scoring_arithmetic,
 )
 from finetune.features.images import TRUNK_BATCH
 from finetune.features.stored import Features
@@ -190,10 +191,11 @@ class _Trial:
         """A sample of the source that the run makes; what the trunk and the store take for it is counted."""
         is_training, maker, device = split == "train", self.maker, self.made.device
         images, targets, trunk = maker.images(split, is_training=is_training), maker.targets(split), cut.trunk
+        arithmetic = self.recipe.train.precision
         if trunk is None:
-            return FreshSource(images, targets, None, device)
+            return FreshSource(images, targets, None, device, scoring_arithmetic(arithmetic))
         if is_training and self.recipe.cache.mode == "fresh":
-            return FreshSource(images, targets, fold_norms(trunk), device, self.recipe.train.precision)
+            return FreshSource(images, targets, fold_norms(trunk), device, arithmetic)
         identity, bridge = maker.identity(split, cut, state), maker.bridge(cut)
         part = trunk if bridge is None else bridge
         runner = fold_norms(part) if is_training else part

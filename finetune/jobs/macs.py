@@ -14,8 +14,8 @@ from finetune.heads.stage_values import stage_of_node
 def count_macs(backbone: Backbone) -> dict[str, int]:
     """Multiply-adds of one image by stage: convolutions, matrix products and attention."""
     model = backbone.model
-    device = next(model.parameters()).device
-    image = torch.zeros(1, *backbone.preprocessing.shape, device=device)
+    held = next(model.parameters())
+    image = torch.zeros(1, *backbone.preprocessing.shape, device=held.device, dtype=held.dtype)
     if isinstance(model, TracedNetwork):
         return _NodeCounter(model.eval(), backbone.stages).count(image)
     counter = FlopCounterMode(display=False)

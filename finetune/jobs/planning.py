@@ -9,6 +9,7 @@ from data_tools import Dataset, Keeping, Preprocessing, prepare_dataset
 from data_tools.memory import keep_freed_memory
 from finetune.backbones import Backbone, check_weights, expected_preprocessing, load_backbone
 from finetune.errors import EnvironmentFault, InputError
+from finetune.features import check_arithmetic, working_dtype
 from finetune.freezing import (
     Cut,
     FreezePlan,
@@ -53,7 +54,7 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     from finetune.evaluation import check_classes_named  # brings scipy, which a plan without data does without
 
     keep_freed_memory()
-    choose_device(recipe.train.device)
+    _choose_device(recipe)
     for phase in list_phases(recipe):
         parse_policy(phase.policy)
     check_weights(recipe.model.name, recipe.model.weights)  # before a long scan
@@ -68,7 +69,7 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
 
 def preview_dataset(dataset: Dataset, recipe: Recipe, keeping: Keeping, *, say: Say = silent) -> Preview:
     """The same for data that are scanned already, with the store of `keeping`."""
-    device = choose_device(recipe.train.device)
+    device = _choose_device(recipe)
     geometries = list_geometries(recipe, _expected_look(recipe))
     backbone = _load_backbone(recipe, len(dataset.labels), device, say)
     plan, phases = plan_recipe(backbone, recipe)
@@ -79,6 +80,12 @@ def preview_dataset(dataset: Dataset, recipe: Recipe, keeping: Keeping, *, say: 
         say(f"No trunk to run once: {cut.reason}. Every epoch runs the whole network.")
     keeping = replace(keeping, geometries=geometries, scaling=dataset.scaling)
     return Preview(dataset, backbone, plan, cut, phases, device, count_workers(recipe), keeping)
+
+
+def _choose_device(recipe: Recipe) -> torch.device:
+    device = choose_device(recipe.train.device)
+    check_arithmetic(recipe.train.precision, device)
+    return device
 
 
 def _expected_look(recipe: Recipe) -> Preprocessing:
@@ -96,7 +103,8 @@ def _load_backbone(recipe: Recipe, classes: int, device: torch.device, say: Say)
         dropout=recipe.head.dropout,
         seed=recipe.seed,
     )
-    backbone.model.to(device).to(memory_format=torch.channels_last)  # half the time of a convolutional trunk on a CPU
+    backbone.model.to(device, working_dtype(recipe.train.precision))
+    backbone.model.to(memory_format=torch.channels_last)  # half the time of a convolutional trunk on a CPU
     return give_head(backbone, recipe, classes, say)
 
 
@@ -131,8 +139,10 @@ def lock_and_cut(backbone: Backbone, plan: FreezePlan, recipe: Recipe, device: t
 
 
 def example_images(backbone: Backbone, device: torch.device) -> torch.Tensor:
-    """Two images of noise, the same always, in the size that the backbone wants."""
-    return torch.randn((2, *backbone.preprocessing.shape), generator=torch.Generator().manual_seed(0)).to(device)
+    """Two images of noise, the same always, in the size and type that the backbone wants."""
+    dtype = next(backbone.model.parameters()).dtype
+    noise = torch.randn((2, *backbone.preprocessing.shape), generator=torch.Generator().manual_seed(0))
+    return noise.to(device, dtype)
 
 
 def wants_solved_head(backbone: Backbone, recipe: Recipe) -> bool:

@@ -13,7 +13,8 @@ from finetune.cache import default_cache_folder
 from finetune.errors import EnvironmentFault, FeaturesTooLargeError
 from finetune.features import (
     BF16,
-    FP32,
+    FP16,
+    FP64,
     FeatureSource,
     FeatureStore,
     FreshSource,
@@ -27,6 +28,7 @@ from finetune.features import (
     fold_norms,
     run_bridge,
     run_trunk,
+    scoring_arithmetic,
 )
 from finetune.features.images import AHEAD, TRUNK_BATCH
 from finetune.features.store import Compute
@@ -44,6 +46,7 @@ from finetune.training import TailData
 from recipes import Recipe
 
 _DTYPES = {"auto": "float16", "fp16": "float16", "fp32": "float32"}
+_HALVES = (BF16, FP16)
 
 
 class _Shown(TypedDict):
@@ -81,13 +84,22 @@ class SourceMaker:
         """
         recipe = self.recipe if earlier is None else recalled(self.recipe, earlier)
         self.recipe = with_precision(recipe, choose_arithmetic(recipe.train.precision, self.made.device))
-        if self.recipe.train.precision == BF16:
-            how = "as the recipe says" if recipe.train.precision == BF16 else "which this CPU multiplies natively"
-            self.say(f"Training views are computed in bf16, {how}; scores in fp32.")
+        self._tell_arithmetic(is_wished=recipe.train.precision != "auto")
         plan = plan_source(self.recipe, self._largest_identity(), self.store.budget(), self.made.workers)
         self.recipe = plan.recipe
         self.say(plan.sentence)
         return self.recipe
+
+    def _tell_arithmetic(self, *, is_wished: bool) -> None:
+        arithmetic = self.recipe.train.precision
+        if arithmetic in _HALVES:
+            how = "as the recipe says" if is_wished else "which this CPU multiplies natively"
+            self.say(f"Training views are computed in {arithmetic}, {how}; scores in fp32.")
+        elif arithmetic == FP64:
+            self.say(
+                "Everything is computed in fp64, as the recipe says: for proofs. It is slow, and stored features take "
+                "four times the room that they take in fp16."
+            )
 
     def _largest_identity(self) -> StoreIdentity | None:
         """Of the largest training features of any phase, None where none has a trunk.
@@ -154,9 +166,10 @@ class SourceMaker:
         if trunk is not None and not is_fresh:
             return self._stored_source(split, cut, trunk, frozen_sha256)
         images, targets = self.images(split, is_training=is_training), self.targets(split)
+        arithmetic = self.recipe.train.precision
         if trunk is None:
-            return FreshSource(images, targets, None, self.made.device)
-        return FreshSource(images, targets, fold_norms(trunk), self.made.device, self.recipe.train.precision)
+            return FreshSource(images, targets, None, self.made.device, scoring_arithmetic(arithmetic))
+        return FreshSource(images, targets, fold_norms(trunk), self.made.device, arithmetic)
 
     def _stored_source(self, split: str, cut: Cut, trunk: nn.Module, frozen_sha256: str) -> StoredSource:
         """The source of a part whose features are kept, made where they are not there; `trunk` is that of `cut`."""
@@ -224,15 +237,18 @@ class SourceMaker:
         try:
             return self.store.build(identity, compute, say=self.say, check=self.check)
         except FeaturesTooLargeError:
-            if self.recipe.cache.dtype != "auto":
+            if not self._may_be_wider(identity):
                 raise
         self.say("Features are too large for fp16: they are stored in fp32.")
         return self.store.build(_wider(identity), compute, say=self.say, check=self.check)
 
     def _open(self, identity: StoreIdentity) -> Features | None:
         """What is stored under an identity, or under its wider one."""
-        stored = self.store.open(identity)
-        return self.store.open(_wider(identity)) if stored is None and self.recipe.cache.dtype == "auto" else stored
+        stored, may_be_wider = self.store.open(identity), self._may_be_wider(identity)
+        return self.store.open(_wider(identity)) if stored is None and may_be_wider else stored
+
+    def _may_be_wider(self, identity: StoreIdentity) -> bool:
+        return self.recipe.cache.dtype == "auto" and identity.dtype == "float16"
 
     def images(self, split: str, *, is_training: bool) -> ImageViews:
         """The images of one part, in the views of training or of evaluation."""
@@ -244,6 +260,12 @@ class SourceMaker:
         part = self.made.dataset.part(split)
         paths, digests = ([str(value) for value in part[column]] for column in ("path", "sha256"))
         return ImageViews(self.made.dataset.root, paths, viewer, range(views), digests)
+
+    def _dtype(self, is_training: bool) -> str:
+        """The type in which features are stored."""
+        if self.recipe.train.precision == FP64:
+            return "float64"
+        return _DTYPES[self.recipe.cache.dtype] if is_training else "float32"
 
     def _pipeline(self, is_training: bool) -> Pipeline:
         preprocessing = self.made.backbone.preprocessing
@@ -263,6 +285,7 @@ class SourceMaker:
     def identity(self, split: str, cut: Cut, frozen_sha256: str) -> StoreIdentity:
         """Everything that shapes the features of one part at `cut`."""
         part, is_training = self.made.dataset.part(split), split == "train"
+        arithmetic = self.recipe.train.precision
         return StoreIdentity(
             images=tuple(zip(part["path"], part["sha256"], strict=True)),
             pipeline="\n".join([self.made.dataset.scaling.facts, *self._descriptions(is_training)]),
@@ -271,11 +294,11 @@ class SourceMaker:
             backbone=self.made.backbone.name,
             frozen_sha256=frozen_sha256,
             is_folded=is_training,
-            arithmetic=self.recipe.train.precision if is_training else FP32,
+            arithmetic=arithmetic if is_training else scoring_arithmetic(arithmetic),
             made_from="",
             cut=cut.names,
             shapes=cut.shapes,
-            dtype=_DTYPES[self.recipe.cache.dtype] if is_training else "float32",
+            dtype=self._dtype(is_training),
             batch_size=TRUNK_BATCH,
             threads=torch.get_num_threads(),
             device=describe_device(self.made.device),

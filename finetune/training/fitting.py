@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from finetune.checkpoint import Checkpoint, SavePace
 from finetune.errors import TailtuneError
-from finetune.features import computing_in
+from finetune.features import FP16, computing_in, widened
 from finetune.freezing import Cut, FreezePlan
 from finetune.interrupts import StopRequest
 from finetune.progress import Track, untracked
@@ -23,7 +23,7 @@ from finetune.training.averaging import WeightAverage
 from finetune.training.depthwise import FastDepthwise
 from finetune.training.head_first import Probe, solve_head
 from finetune.training.optimizer import class_weights, make_optimizer, with_head_factor
-from finetune.training.schedule import learning_rate_at
+from finetune.training.schedule import epoch_rate_at, learning_rate_at
 from finetune.training.selection import Judgement, validate
 from finetune.training.state import Position, TrainingState, fill_optimizer, optimizer_tensors, pack, unpack
 from finetune.training.tail_data import TailData
@@ -47,7 +47,10 @@ class TailFitter:
     each parameter. Order, dropout and views are functions of (seed, phase, epoch); the global
     random state is left as it was. `save` receives a checkpoint after every epoch, or as many of them
     as `save_share` of the time allows, after the last of a phase, and when `stop` asks for an end in the
-    middle of one. Several `ranks` take the steps of one process: each sees its share of every batch.
+    middle of one. Several `ranks` take the steps of one process: each sees its share of every batch. In fp16 the loss
+    is scaled, a step whose gradients overflow is left out, and the next one is scaled by half as much.
+
+    Source: Micikevicius et al. 2018, Mixed Precision Training.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class TailFitter:
         self.ranks = ranks
         self.model, self.plan, self.settings, self.seed, self.stages = model, plan, settings, seed, stages
         self._save, self._pace, self.stop = save, SavePace(save_share), stop or StopRequest()
+        device = next(model.parameters()).device.type
+        self.scaler = torch.amp.GradScaler(device, enabled=settings.precision == FP16)
         self.state = TrainingState()
         self.optimizer: torch.optim.Optimizer | None = None
         self.average: WeightAverage | None = None
@@ -75,6 +80,8 @@ class TailFitter:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on where `checkpoint` was saved; the model is changed at once."""
         self.state, learned, self._averages, self._held = unpack(checkpoint)
+        if self.state.loss_scale:
+            self.scaler.load_state_dict(self.state.loss_scale)
         self._fill(learned)
 
     def begin(self, phase: Phase, cut: Cut, data: TailData, *, with_solved_head: bool) -> Probe | str | None:
@@ -141,6 +148,7 @@ class TailFitter:
         if self._save is None:
             return
         with self._pace.measured():
+            self.state.loss_scale = self.scaler.state_dict()
             optimizer = {} if self.state.is_over else self._present_optimizer()
             self._save(pack(self.state, self._learned(), self._present_averages(), optimizer))
 
@@ -151,8 +159,8 @@ class TailFitter:
         fill_optimizer(self.model, self.optimizer, held)
         if settings.average_decay is not None:
             self.average = WeightAverage(self.model, settings.average_decay, self._present_averages())
-        balance = settings.class_balance == "loss"
-        self._class_weights = class_weights(data.train.targets, data.classes) if balance else None
+        weights = class_weights(data.train.targets, data.classes).to(next(self.model.parameters()))
+        self._class_weights = weights if settings.class_balance == "loss" else None
 
     def _present_optimizer(self) -> dict[str, dict[str, Tensor]]:
         return optimizer_tensors(self.model, self.optimizer) if self.optimizer else self._held
@@ -209,8 +217,10 @@ class TailFitter:
         return order
 
     def _rate(self, step: int, steps: int, phase: Phase) -> float:
-        warmup = int(self.settings.warmup_epochs * steps)
-        return learning_rate_at(step, phase.epochs * steps, warmup, phase.learning_rate)
+        peak, warmup = phase.learning_rate, self.settings.warmup_epochs
+        if self.settings.anneal == "epoch":
+            return epoch_rate_at(step // steps, phase.epochs, int(warmup), peak)
+        return learning_rate_at(step, phase.epochs * steps, int(warmup * steps), peak)
 
     def _diverged(self, loss: float, where: str, rate: float, data: TailData, batch: list[int]) -> TailtuneError:
         images = f", images {', '.join(data.names[index] for index in batch)}" if data.names else ""
@@ -222,7 +232,7 @@ class TailFitter:
     def _step(
         self, tail: nn.Module, features: tuple[Tensor, ...], targets: Tensor, rate: float, number: int, whole: Tensor
     ) -> float:
-        """Gradient step `number` of the phase; its loss, and no step where that is not finite.
+        """Gradient step `number` of the phase; its loss. No step where that is not finite, or in fp16 a gradient.
 
         `whole` are the targets of the batch of all processes.
         """
@@ -232,16 +242,18 @@ class TailFitter:
             group["lr"] = rate * group["factor"]
         with FastDepthwise(), computing_in(self.settings.precision, tail, targets.device):
             logits = tail(*features)
-        loss = self._loss(logits.float(), targets, whole)
+        loss = self._loss(widened(logits), targets, whole)
         mean = self.ranks.sum([float(loss.detach()) / self.ranks.count])[0]
         if not math.isfinite(mean):
             return mean
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(optimizer)
         if self.settings.clip_norm is not None:
             learning = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             torch.nn.utils.clip_grad_norm_(learning, self.settings.clip_norm)
-        optimizer.step()
+        self.scaler.step(optimizer)
+        self.scaler.update()
         if self.average is not None:
             self.average.update(number)
         return mean

@@ -15,12 +15,19 @@ SOLVED_FACTOR, DRAWN_FACTOR = 1.0, 10.0
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, Affine)
 
 
-def make_optimizer(model: nn.Module, stages: Mapping[str, str], settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW over the groups of `parameter_groups`.
+def make_optimizer(
+    model: nn.Module, stages: Mapping[str, str], settings: TrainSettings
+) -> torch.optim.AdamW | torch.optim.SGD:
+    """AdamW, or SGD with momentum, over the groups of `parameter_groups`.
 
-    Source: Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization.
+    Sources: Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization; for SGD, whose decay is a penalty on
+    the squared weights, Sutskever et al. 2013, On the importance of initialization and momentum in deep learning.
     """
-    return torch.optim.AdamW(parameter_groups(model, stages, settings), fused=True)
+    groups = parameter_groups(model, stages, settings)
+    if settings.optimizer == "sgd":
+        # Fused, it would not take a group of which some have learnt in an earlier phase and others have not.
+        return torch.optim.SGD(groups, momentum=settings.momentum)
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def parameter_groups(model: nn.Module, stages: Mapping[str, str], settings: TrainSettings) -> list[dict[str, Any]]:
@@ -74,9 +81,9 @@ def norm_and_bias_names(model: nn.Module) -> set[str]:
 
 
 def class_weights(targets: Tensor, classes: int) -> Tensor:
-    """Weights (classes,) inverse to the class counts, with mean one over the images; absent classes get zero."""
-    counts = torch.bincount(targets, minlength=classes).to(torch.float32)
+    """Weights (classes,), float64, inverse to the class counts, with mean one over images; absent classes get zero."""
+    counts = torch.bincount(targets, minlength=classes).to(torch.float64)
     present = counts > 0
-    weights = torch.zeros(classes)
+    weights = torch.zeros_like(counts)
     weights[present] = len(targets) / (present.sum() * counts[present])
     return weights

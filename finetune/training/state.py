@@ -38,6 +38,8 @@ class TrainingState:
     last_gain: int = 0
     has_begun: bool = False
     is_over: bool = False
+    loss_scale: dict[str, float] = field(default_factory=dict)
+    """State of the GradScaler; empty where the loss is not scaled."""
     proofs: list[dict[str, Any]] = field(default_factory=list)
     """One record a phase, kept for the caller."""
 
@@ -68,6 +70,7 @@ def pack(
         "last_gain": state.last_gain,
         "has_begun": state.has_begun,
         "is_over": state.is_over,
+        "loss_scale": state.loss_scale,
         "proofs": state.proofs,
     }
     return Checkpoint(tensors, content)
@@ -91,6 +94,7 @@ def unpack(
         last_gain=content["last_gain"],
         has_begun=content.get("has_begun", True),
         is_over=content["is_over"],
+        loss_scale=content.get("loss_scale", {}),
         proofs=list(content["proofs"]),
     )
     optimizer: dict[str, dict[str, Tensor]] = {}
@@ -116,10 +120,17 @@ def fill_optimizer(
     owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     for name, parameter in model.named_parameters():
         if id(parameter) in owned and name in held:
-            optimizer.state[parameter] = {
-                key: value.clone().to(parameter.device if value.ndim else value.device)
-                for key, value in held[name].items()
-            }
+            optimizer.state[parameter] = {key: _beside(parameter, value) for key, value in held[name].items()}
+
+
+def _beside(parameter: nn.Parameter, value: Tensor) -> Tensor:
+    """A copy of what an optimizer holds, on the device of `parameter` and laid out in memory as that is.
+
+    A fused optimizer walks through both side by side without a look at strides, and a file knows no channels last.
+    """
+    if value.ndim == 0:  # a count of steps
+        return value.clone().to(parameter.device)
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -105,6 +105,12 @@ def test_an_unknown_key_like_no_other_lists_what_is_known(write):
         ("seed: 1" + "0" * 400, "seed: must be 4294967295 or less, got a number past 64 bits"),
         ("1: 2", "a key must be text"),
         ("data: {metadata: [1, 2]}", "data.metadata: must be text, got a list of 2"),
+        (
+            "train: {anneal: epoch, warmup_epochs: 0.5}",
+            "warmup_epochs must be a whole number with `anneal: epoch`, got 0.5",
+        ),
+        ("{train: {precision: fp64}, cache: {dtype: fp16}}", "must be auto with `train.precision: fp64`, got 'fp16'"),
+        ("train: {optimizer: adam}", "got 'adam'; did you mean 'adamw'?"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_seen(write, text, said):

@@ -7,7 +7,17 @@ import pytest
 
 from recipes import DEFAULT_RECIPE, RecipeError, copy_recipe, list_recipes, load_recipe, recipe_text
 
-NAMES = ("first-three", "full", "gradual", "head-only", "last-two-stages", "norm-only", "quick", "template")
+NAMES = (
+    "first-three",
+    "full",
+    "gradual",
+    "head-only",
+    "last-two-stages",
+    "norm-only",
+    "quick",
+    "residual-guide",
+    "template",
+)
 
 
 def test_these_recipes_are_shipped():
@@ -15,7 +25,7 @@ def test_these_recipes_are_shipped():
     assert DEFAULT_RECIPE in NAMES
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("quick", "template")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("quick", "residual-guide", "template")])
 def test_a_shipped_recipe_loads_and_freezes_what_its_name_says(name):
     assert load_recipe(name).freeze.policy == name
 
@@ -27,6 +37,15 @@ def test_quick_is_the_default_with_less_of_it():
     less = {"train": {"epochs": quick.train.epochs}, "augment": {"views": quick.augment.views}}
     merged = {name: default.model_dump()[name] | values for name, values in less.items()}
     assert quick.model_dump() == default.model_dump() | merged
+
+
+def test_the_recipe_of_the_residual_guide_trains_from_scratch_as_it_says():
+    recipe = load_recipe("residual-guide")
+    assert (recipe.model.weights, recipe.freeze.policy, recipe.augment.preset) == ("none", "full", "residual-guide")
+    train = recipe.train
+    assert (train.optimizer, train.momentum, train.learning_rate, train.anneal) == ("sgd", 0.9, 0.1, "epoch")
+    assert (train.warmup_epochs, train.label_smoothing, train.average_decay, train.patience) == (0, 0, None, None)
+    assert (train.class_balance, train.head_factor) == ("none", 1.0)
 
 
 @pytest.mark.parametrize("name", NAMES)

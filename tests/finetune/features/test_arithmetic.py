@@ -1,4 +1,4 @@
-"""Training views in bfloat16: where, of what, and how far from float32."""
+"""Training views in half precision: where, of what, and how far from float32."""
 
 from pathlib import Path
 
@@ -8,7 +8,17 @@ import torch
 from torch import nn
 
 import finetune
-from finetune.features import FP32, choose_arithmetic, computing_in, fold_norms
+from finetune.errors import InputError
+from finetune.features import (
+    FP32,
+    check_arithmetic,
+    choose_arithmetic,
+    computing_in,
+    fold_norms,
+    scoring_arithmetic,
+    widened,
+    working_dtype,
+)
 from finetune.features import arithmetic as module
 from finetune.features.arithmetic import multiplies_bf16
 from recipes import Recipe, load_recipe
@@ -38,7 +48,20 @@ def test_auto_is_bf16_on_a_cpu_that_has_it_and_a_wish_is_a_wish(monkeypatch: pyt
     monkeypatch.setattr(module, "multiplies_bf16", lambda: has_it)
     assert choose_arithmetic("auto", CPU) == ("bf16" if has_it else "fp32")
     assert choose_arithmetic("auto", torch.device("cuda")) == "fp32"
-    assert {choose_arithmetic(wish, CPU) for wish in ("bf16", "fp32")} == {"bf16", "fp32"}
+    for wish in ("bf16", "fp16", "fp32", "fp64"):
+        assert choose_arithmetic(wish, CPU) == wish
+
+
+def test_scores_are_fp32_but_where_everything_is_fp64() -> None:
+    assert [scoring_arithmetic(wish) for wish in ("bf16", "fp16", "fp32", "fp64")] == ["fp32", "fp32", "fp32", "fp64"]
+    assert [working_dtype(wish) for wish in ("bf16", "fp64")] == [torch.float32, torch.float64]
+
+
+def test_fp64_is_refused_where_the_device_has_none() -> None:
+    check_arithmetic("fp64", CPU)
+    check_arithmetic("fp16", torch.device("mps"))
+    with pytest.raises(InputError, match="fp64 is not possible on mps.*--device cpu"):
+        check_arithmetic("fp64", torch.device("mps"))
 
 
 class Told(nn.Module):
@@ -58,15 +81,18 @@ class Told(nn.Module):
         return images
 
 
-def test_depthwise_convolutions_leave_bf16_where_a_step_is_taken_and_nowhere_else() -> None:
+@pytest.mark.parametrize(("arithmetic", "half"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
+def test_depthwise_convolutions_leave_half_precision_where_a_step_is_taken_and_nowhere_else(
+    arithmetic: str, half: torch.dtype
+) -> None:
     told = Told()
-    with computing_in("bf16", told, CPU):
+    with computing_in(arithmetic, told, CPU):
         told(torch.randn(2, 3, 5, 5))
-    assert told.given == [torch.bfloat16, torch.float32, torch.bfloat16]
+    assert told.given == [half, torch.float32, half]
     told.given.clear()
-    with torch.inference_mode(), computing_in("bf16", told, CPU):
+    with torch.inference_mode(), computing_in(arithmetic, told, CPU):
         told(torch.randn(2, 3, 5, 5))
-    assert told.given == [torch.bfloat16] * 3
+    assert told.given == [half] * 3
 
 
 def test_nothing_is_left_behind_even_where_the_network_fails() -> None:
@@ -80,20 +106,24 @@ def test_nothing_is_left_behind_even_where_the_network_fails() -> None:
     assert set(told.given) == {torch.float32}
 
 
+@pytest.mark.parametrize(("arithmetic", "tolerance"), [("bf16", 0.03), ("fp16", 0.004)])
 @pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0"])
-def test_features_in_bf16_are_those_in_fp32_but_for_rounding(name: str) -> None:
+def test_features_in_half_precision_are_those_in_fp32_but_for_rounding(
+    name: str, arithmetic: str, tolerance: float
+) -> None:
     torch.manual_seed(0)
     model = timm.create_model(name, num_classes=3)
     trunk, _ = finetune.freeze(model, "first-three").cut(torch.randn(2, 3, 64, 64))
     runner, images = fold_norms(trunk), torch.randn(4, 3, 64, 64)
     made = {}
-    for arithmetic in ("fp32", "bf16"):
-        with torch.inference_mode(), computing_in(arithmetic, runner, CPU):
-            (made[arithmetic],) = runner(images)
+    for chosen in ("fp32", arithmetic):
+        with torch.inference_mode(), computing_in(chosen, runner, CPU):
+            (made[chosen],) = runner(images)
     assert made["fp32"].dtype == torch.float32
     assert torch.equal(made["fp32"], runner(images)[0])
-    difference = (made["bf16"].float() - made["fp32"]).norm() / made["fp32"].norm()
-    assert 0 < difference < 0.03
+    assert widened(made[arithmetic]).dtype == torch.float32
+    difference = (widened(made[arithmetic]) - made["fp32"]).norm() / made["fp32"].norm()
+    assert 0 < difference < tolerance
 
 
 @pytest.mark.usefixtures("store")

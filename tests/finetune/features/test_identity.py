@@ -18,8 +18,8 @@ VALUES = {
     "cut": st.lists(WORDS, max_size=3).map(tuple),
     "shapes": st.lists(st.lists(st.integers(1, 9), max_size=3).map(tuple), max_size=3).map(tuple),
     "is_folded": st.booleans(),
-    "arithmetic": st.sampled_from(["fp32", "bf16"]),
-    "dtype": st.sampled_from(["float16", "float32"]),
+    "arithmetic": st.sampled_from(["bf16", "fp16", "fp32", "fp64"]),
+    "dtype": st.sampled_from(["float16", "float32", "float64"]),
     **dict.fromkeys(("seed", "views", "batch_size", "threads"), st.integers(0, 2**32)),
     **dict.fromkeys(("pipeline", "backbone", "frozen_sha256", "device", "made_from"), WORDS),
 }

@@ -46,8 +46,9 @@ def stored_bytes(store: Path) -> list[int]:
         {"freeze": {"policy": "gradual"}, "train": {"epochs": 3}},
         {"freeze": {"policy": "phases", "phases": FROZEN_AGAIN}, "train": {"epochs": 3}},
         {"cache": {"mode": "fresh"}, "train": {"epochs": 1}},
+        {"train": {"epochs": 1, "precision": "fp64", "optimizer": "sgd", "anneal": "epoch"}},
     ],
-    ids=["default", "fp32", "scarce-val", "gradual", "frozen-again", "fresh"],
+    ids=["default", "fp32", "scarce-val", "gradual", "frozen-again", "fresh", "fp64"],
 )
 def test_the_predicted_store_is_the_store_of_the_run_to_the_byte(
     digits_folder: Path, small_recipe: Recipe, store: Path, tmp_path: Path, sections: dict[str, dict[str, object]]

@@ -65,6 +65,36 @@ def test_the_optimizer_keeps_the_groups_with_their_factors_and_names() -> None:
         assert {key: kept[key] for key in group} == group
 
 
+def test_sgd_takes_the_steps_of_plain_sgd_with_momentum_where_everything_decays() -> None:
+    torch.manual_seed(0)
+    ours, plain = (load_backbone("resnet18", "none", 3).model for _ in range(2))
+    stages = load_backbone("resnet18", "none", 3).stages.parameters
+    wanted = TrainSettings(optimizer="sgd", momentum=0.8, weight_decay=0.01, decay_norm=True, head_factor=1.0)
+    mine = make_optimizer(ours, stages, wanted)
+    theirs = torch.optim.SGD(plain.parameters(), lr=0.05, momentum=0.8, weight_decay=0.01)
+    for group in mine.param_groups:
+        group["lr"] = 0.05 * group["factor"]
+    for number in range(3):
+        images = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(number))
+        for model, optimizer in ((ours, mine), (plain, theirs)):
+            optimizer.zero_grad()
+            model(images).square().sum().backward()
+            optimizer.step()
+    assert all(torch.equal(one, other) for one, other in zip(ours.parameters(), plain.parameters(), strict=True))
+
+
+def test_sgd_has_the_groups_of_adamw() -> None:
+    backbone = load_backbone("resnet18", "none", 2)
+    kept = {}
+    for kind in ("adamw", "sgd"):
+        made = make_optimizer(
+            backbone.model, backbone.stages.parameters, TrainSettings(optimizer=kind, layer_decay=0.5)
+        )
+        kept[kind] = [{key: group[key] for key in ("name", "factor", "weight_decay")} for group in made.param_groups]
+    assert kept["sgd"] == kept["adamw"]
+    assert {group["momentum"] for group in made.param_groups} == {0.9}
+
+
 @pytest.mark.parametrize(
     ("settings", "factors"),
     [
@@ -126,6 +156,6 @@ def test_class_weights_make_classes_equal_and_average_one_over_the_images() -> N
     targets = torch.tensor([0, 0, 0, 1, 3, 3])
     weights = class_weights(targets, 4)
     assert weights[2] == 0
-    assert torch.allclose(weights[targets].mean(), torch.tensor(1.0))
+    assert torch.allclose(weights[targets].mean(), torch.tensor(1.0, dtype=torch.float64))
     shares = torch.stack([weights[target] * (targets == target).sum() for target in (0, 1, 3)])
-    assert torch.allclose(shares, torch.tensor([2.0, 2.0, 2.0]))
+    assert torch.allclose(shares, torch.tensor([2.0, 2.0, 2.0], dtype=torch.float64))
