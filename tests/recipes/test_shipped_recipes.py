@@ -7,7 +7,17 @@ import pytest
 
 from recipes import DEFAULT_RECIPE, RecipeError, copy_recipe, list_recipes, load_recipe, recipe_text
 
-NAMES = ("first-three", "full", "gradual", "head-only", "last-two-stages", "norm-only", "quick", "template")
+NAMES = (
+    "first-three",
+    "full",
+    "gradual",
+    "head-only",
+    "last-two-stages",
+    "norm-only",
+    "quick",
+    "small-images",
+    "template",
+)
 
 
 def test_these_recipes_are_shipped():
@@ -15,7 +25,7 @@ def test_these_recipes_are_shipped():
     assert DEFAULT_RECIPE in NAMES
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("quick", "template")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("quick", "small-images", "template")])
 def test_a_shipped_recipe_loads_and_freezes_what_its_name_says(name):
     assert load_recipe(name).freeze.policy == name
 
@@ -77,3 +87,9 @@ def test_listing_imports_neither_pydantic_nor_yaml_nor_torch():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_small_images_is_a_network_with_a_small_stem_trained_from_nothing():
+    recipe = load_recipe("small-images")
+    assert (recipe.model.name, recipe.model.weights, recipe.model.image_size) == ("resnet18", "none", 32)
+    assert (recipe.model.stem, recipe.freeze.policy) == ("small", "full")
