@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from data_tools.auditing import Record, audit_records, sort_findings, spread_over_splits
+from data_tools.cifar import holds_batches, scan_batches
 from data_tools.columns import (
     DATASET_COLUMNS,
     FINDING_COLUMNS,
@@ -86,7 +87,7 @@ def prepare_dataset(
     `settings.known_labels` are told, is none of them, or the audit finds an error that `settings.allow` does not name.
     """
     known = settings.known_labels
-    listed = assign_groups(_list_source(source, known is not None), settings.metadata, settings.group)
+    listed = assign_groups(_list_source(source, known is not None, track), settings.metadata, settings.group)
     listed = assign_splits(listed, settings.splits)
     further = read_further(listed, settings.further)
     if known is None:
@@ -122,9 +123,11 @@ def prepare_dataset(
     )
 
 
-def _list_source(source: Path, is_held_out: bool) -> Source:
+def _list_source(source: Path, is_held_out: bool, track: Track) -> Source:
     try:
         if source.is_dir():
+            if holds_batches(source):
+                return scan_batches(source, is_held_out=is_held_out, track=track)
             return scan_folder(source, is_held_out=is_held_out)
         if source.is_file():
             if source.suffix.lower() != ".csv":

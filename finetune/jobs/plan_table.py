@@ -11,7 +11,8 @@ from finetune.backbones import STAGES, Backbone, StageMap, load_backbone
 from finetune.freezing import Cut, FreezePlan, cut_model, keep_whole, lock_model
 from finetune.jobs.heads import give_head
 from finetune.jobs.macs import count_macs
-from finetune.jobs.planning import PlannedPhase, Preview, plan_recipe, wants_solved_head
+from finetune.jobs.planning import PlannedPhase, Preview, plan_recipe, wanted_strides, wants_solved_head
+from finetune.jobs.stage_contents import list_blocks, output_shapes
 from finetune.training.optimizer import stage_factor, with_head_factor
 from recipes import Recipe, TrainSettings
 
@@ -36,6 +37,7 @@ def plan_without_weights(recipe: Recipe, classes: int) -> Sketch:
             classes,
             image_size=wanted.image_size,
             channels=wanted.channels,
+            strides=wanted_strides(recipe),
             dropout=dropout,
         )
     backbone = give_head(replace(drawn, is_pretrained=wanted.weights != "none"), recipe, classes)
@@ -50,31 +52,21 @@ def plan_without_weights(recipe: Recipe, classes: int) -> Sketch:
 def describe_plan(made: Preview | Sketch, recipe: Recipe) -> dict[str, Any]:
     """The plan as JSON: per stage its modules, parameters, buffers, multiply-adds an image and what is frozen; the cut.
 
-    `modules` are the outermost ones that hold parameters or buffers, in order; `trained` names the
-    stages in which anything learns; `phases` hold the peak learning rate of each stage. `head` is
-    'auto' where a run chooses it: the table is then that of the multi-stage head.
+    `modules` are the outermost ones that hold parameters or buffers, in order, `blocks` the types in them, `output`
+    is the shape of what leaves the stage; `trained` names the stages in which anything learns; `phases` hold the
+    peak learning rate of each stage. `head` is 'auto' where a run chooses it: the table is then that of the
+    multi-stage head.
     """
     backbone, plan, cut = made.backbone, made.plan, made.cut
     settings = with_head_factor(recipe.train, is_solved=wants_solved_head(backbone, recipe))
-    macs, modules = count_macs(backbone), modules_by_stage(backbone.model, backbone.stages)
     return {
         "model": backbone.name,
         "policy": plan.policy,
         "head": "auto" if recipe.head.kind == "auto" and backbone.head == "multi-stage" else backbone.head,
         "input": list(backbone.preprocessing.shape),
-        "stages": [
-            {
-                "name": row.name,
-                "modules": modules[row.name],
-                "parameters": row.parameters,
-                "buffers": row.buffers,
-                "macs": macs[row.name],
-                "frozen": row.is_frozen,
-                "frozen_parameters": row.frozen_parameters,
-                "frozen_share": row.frozen_parameters / row.parameters if row.parameters else None,
-            }
-            for row in plan.stages
-        ],
+        "output_stride": backbone.strides.output_stride,
+        "stem": backbone.strides.stem,
+        "stages": _describe_stages(backbone, plan),
         "cut": _describe_cut(backbone.stages, cut),
         "uncut_reason": cut.reason or None,
         "parameters": plan.frozen_count + plan.trainable_count,
@@ -83,6 +75,26 @@ def describe_plan(made: Preview | Sketch, recipe: Recipe) -> dict[str, Any]:
         "trained": [row.name for row in plan.stages if row.frozen_parameters < row.parameters],
         "phases": [_describe_phase(planned, settings) for planned in made.phases],
     }
+
+
+def _describe_stages(backbone: Backbone, plan: FreezePlan) -> list[dict[str, Any]]:
+    macs, modules = count_macs(backbone), modules_by_stage(backbone.model, backbone.stages)
+    shapes = output_shapes(backbone)
+    return [
+        {
+            "name": row.name,
+            "modules": modules[row.name],
+            "blocks": list_blocks(backbone.model, modules[row.name]),
+            "output": shapes[row.name],
+            "parameters": row.parameters,
+            "buffers": row.buffers,
+            "macs": macs[row.name],
+            "frozen": row.is_frozen,
+            "frozen_parameters": row.frozen_parameters,
+            "frozen_share": row.frozen_parameters / row.parameters if row.parameters else None,
+        }
+        for row in plan.stages
+    ]
 
 
 def _describe_phase(planned: PlannedPhase, settings: TrainSettings) -> dict[str, Any]:

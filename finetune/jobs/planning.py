@@ -7,7 +7,14 @@ import torch
 
 from data_tools import Dataset, Keeping, Preprocessing, prepare_dataset
 from data_tools.memory import keep_freed_memory
-from finetune.backbones import Backbone, check_weights, expected_preprocessing, load_backbone
+from finetune.backbones import (
+    Backbone,
+    Strides,
+    check_strides,
+    check_weights,
+    expected_preprocessing,
+    load_backbone,
+)
 from finetune.errors import EnvironmentFault, InputError
 from finetune.features import check_arithmetic, working_dtype
 from finetune.freezing import (
@@ -60,6 +67,7 @@ def preview(data: Path, recipe: Recipe, *, track: Track = untracked, say: Say = 
     check_weights(recipe.model.name, recipe.model.weights)  # before a long scan
     settings = dataset_settings(recipe)
     keeping = open_keeping(recipe, _expected_look(recipe), settings.scaling)
+    check_strides(recipe.model.name, wanted_strides(recipe))
     dataset = prepare_dataset(data, settings, workers=count_workers(recipe), keeping=keeping, track=track)
     check_classes_named(recipe.evaluate, dataset.labels)  # before a long training
     if dataset.part("test").empty:
@@ -76,6 +84,10 @@ def preview_dataset(dataset: Dataset, recipe: Recipe, keeping: Keeping, *, say: 
     cut = lock_and_cut(backbone, plan, recipe, device)
     if backbone.fit is not None:
         say(backbone.fit.sentence)
+    for note in backbone.notes:
+        say(note)
+    if not backbone.is_pretrained and plan.frozen_count:
+        say(f"The weights are random, and so is what {plan.policy} freezes; --freeze full trains the whole network.")
     if cut.reason:
         say(f"No trunk to run once: {cut.reason}. Every epoch runs the whole network.")
     keeping = replace(keeping, geometries=geometries, scaling=dataset.scaling)
@@ -92,6 +104,11 @@ def _expected_look(recipe: Recipe) -> Preprocessing:
     return expected_preprocessing(recipe.model.name, recipe.model.image_size, recipe.model.channels)
 
 
+def wanted_strides(recipe: Recipe) -> Strides:
+    """How the network of the recipe shall step over an image."""
+    return Strides(recipe.model.output_stride, recipe.model.stem)
+
+
 def _load_backbone(recipe: Recipe, classes: int, device: torch.device, say: Say) -> Backbone:
     backbone = load_backbone(
         recipe.model.name,
@@ -100,6 +117,7 @@ def _load_backbone(recipe: Recipe, classes: int, device: torch.device, say: Say)
         key_map=recipe.model.key_map,
         image_size=recipe.model.image_size,
         channels=recipe.model.channels,
+        strides=wanted_strides(recipe),
         dropout=recipe.head.dropout,
         seed=recipe.seed,
     )

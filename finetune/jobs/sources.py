@@ -291,7 +291,7 @@ class SourceMaker:
             pipeline="\n".join([self.made.dataset.scaling.facts, *self._descriptions(is_training)]),
             seed=self.recipe.seed,
             views=count_views(self.recipe) if is_training else 1,
-            backbone=self.made.backbone.name,
+            backbone=self.made.backbone.description,
             frozen_sha256=frozen_sha256,
             is_folded=is_training,
             arithmetic=arithmetic if is_training else scoring_arithmetic(arithmetic),

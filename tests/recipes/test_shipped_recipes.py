@@ -16,6 +16,7 @@ NAMES = (
     "norm-only",
     "quick",
     "residual-guide",
+    "small-images",
     "template",
 )
 
@@ -25,7 +26,10 @@ def test_these_recipes_are_shipped():
     assert DEFAULT_RECIPE in NAMES
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("quick", "residual-guide", "template")])
+NAMED_OTHERWISE = ("quick", "residual-guide", "small-images", "template")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in NAMED_OTHERWISE])
 def test_a_shipped_recipe_loads_and_freezes_what_its_name_says(name):
     assert load_recipe(name).freeze.policy == name
 
@@ -96,3 +100,9 @@ def test_listing_imports_neither_pydantic_nor_yaml_nor_torch():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_small_images_is_a_network_with_a_small_stem_trained_from_nothing():
+    recipe = load_recipe("small-images")
+    assert (recipe.model.name, recipe.model.weights, recipe.model.image_size) == ("resnet18", "none", 32)
+    assert (recipe.model.stem, recipe.freeze.policy) == ("small", "full")

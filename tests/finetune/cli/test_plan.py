@@ -56,6 +56,15 @@ def test_verbose_names_what_learns(capsys: pytest.CaptureFixture[str]) -> None:
     assert "layer4.1.conv2.weight" not in printed
 
 
+def test_verbose_tells_blocks_shapes_and_sizes_of_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("plan", "resnet50", "--verbose", "--set", "model.output_stride=16") == 0
+    printed = capsys.readouterr().out
+    assert "resnet50 at 224 x 224, output stride 16, policy first-three" in printed
+    told = [" ".join(line.split()) for line in printed.splitlines()]
+    assert "stage3 Bottleneck x 6 1024 x 14 x 14 7,098,368 1,464,336,384" in told
+    assert any(line.startswith("stage4 Bottleneck x 3 2048 x 14 x 14 14,964,736") for line in told)
+
+
 def test_sentences_for_a_cut_inside_a_module_several_tensors_and_no_trunk() -> None:
     row = {"module": "blocks.3", "is_output": False, "stage": "stage2", "shape": [49, 256], "bytes": 25_088}
     cut = {"uncut_reason": None, "cut": [row, row | {"module": "neck", "is_output": True, "stage": None}]}

@@ -1,5 +1,7 @@
 """The freeze table: stages and their modules, shares, and what crosses the cut."""
 
+from pathlib import Path
+
 import pytest
 
 from finetune.backbones import STAGES
@@ -80,3 +82,67 @@ def test_multiply_adds_are_those_of_the_paper() -> None:
     assert macs["stem"] == 64 * 112 * 112 * 3 * 49
     assert macs["head"] == 512 * 1000
     assert 1.80e9 < sum(macs.values()) < 1.83e9  # He et al. 2015, table 1
+
+
+def contents_of(model: str, **settings: object) -> dict[str, tuple[str, list[int] | None]]:
+    """Blocks and output of each stage, in words."""
+    return {
+        row["name"]: (", ".join(f"{block['repeats']} {block['type']}" for block in row["blocks"]), row["output"])
+        for row in table_of(model, **settings)["stages"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "block", "repeats", "wider"),
+    [("resnet18", "BasicBlock", "2222", 1), ("resnet50", "Bottleneck", "3463", 4)],
+)
+def test_a_residual_network_has_the_blocks_and_maps_of_the_papers_table(
+    model: str, block: str, repeats: str, wider: int
+) -> None:
+    found = contents_of(model)
+    assert found["stem"] == ("1 Conv2d, 1 BatchNorm2d", [64, 56, 56])
+    for stage, (count, width, side) in enumerate(zip(repeats, (64, 128, 256, 512), (56, 28, 14, 7), strict=True), 1):
+        assert found[f"stage{stage}"] == (f"{count} {block}", [wider * width, side, side])
+    assert found["head"] == ("1 Linear", [1000])
+
+
+def test_blocks_are_found_in_the_stages_of_other_families() -> None:
+    assert contents_of("convnext_atto")["stage3"] == ("1 LayerNorm2d, 1 Conv2d, 6 ConvNeXtBlock", [160, 14, 14])
+    assert contents_of("tf_efficientnet_lite0")["stage1"] == (
+        "1 DepthwiseSeparableConv, 2 InvertedResidual", [24, 56, 56]
+    )  # fmt: skip
+    assert contents_of("vit_tiny_patch16_224")["stage2"] == ("3 Block", [197, 192])
+    assert contents_of("regnetx_002")["stage4"] == ("7 Bottleneck", [368, 7, 7])
+    assert contents_of("densenet121")["stage1"][0].startswith("6 DenseLayer")
+    assert contents_of("swin_tiny_patch4_window7_224")["stage3"][0].endswith("6 SwinTransformerBlock")
+
+
+def test_the_head_on_all_stages_leaves_the_body_as_it_is() -> None:
+    plain, other = contents_of("resnet18"), contents_of("resnet18", **{"head.kind": "multi-stage"})
+    assert other.pop("head") == ("1 MultiStageHead", [1000])
+    assert other == {stage: found for stage, found in plain.items() if stage != "head"}
+
+
+def test_strides_change_the_maps_of_the_last_stages_or_of_all() -> None:
+    small = {"model.image_size": 32}
+    sides = {
+        word: [found[f"stage{stage}"][1][-1] for stage in (1, 2, 3, 4)]  # type: ignore[index]
+        for word, found in (
+            ("plain", contents_of("resnet18", **small)),
+            ("eight", contents_of("resnet18", **small, **{"model.output_stride": 8})),
+            ("stem", contents_of("resnet18", **small, **{"model.stem": "small"})),
+        )
+    }
+    assert sides == {"plain": [8, 4, 2, 1], "eight": [8, 4, 4, 4], "stem": [32, 16, 8, 4]}
+
+
+@pytest.mark.parametrize(
+    ("strides", "millions"), [({}, 37), ({"model.output_stride": 8}, 188), ({"model.stem": "small"}, 555)]
+)
+def test_the_page_on_small_images_tells_the_multiply_adds_that_a_plan_counts(
+    strides: dict[str, object], millions: int
+) -> None:
+    rows = table_of("resnet18", **{"model.image_size": 32}, **strides)["stages"]
+    counted = sum(row["macs"] for row in rows if row["name"] != "head")
+    assert round(counted / 1e6) == millions
+    assert f"| {millions} million |" in (Path(__file__).parents[3] / "docs" / "small_images.md").read_text()
