@@ -114,7 +114,7 @@ def summary(records: Sequence[Record]) -> str:
 @click.option("--set", "sets", type=click.Choice(list(SETS)), multiple=True, default=tuple(SETS), show_default=True)
 @click.option("--seed", "seeds", type=int, multiple=True, default=(0, 1, 2), show_default=True)
 @click.option("--per-class", type=click.IntRange(1), default=16, show_default=True, help="Images to train on.")
-@click.option("--epochs", type=click.IntRange(1), default=12, show_default=True)
+@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="JSON lines; added to.")
 def main(sets: Sequence[str], seeds: Sequence[int], per_class: int, epochs: int, results: Path) -> None:
     """Train the three networks on every set with every seed, and print a table in Markdown."""
