@@ -130,7 +130,7 @@ def test_every_resnet_of_timm_can_have_a_small_stem() -> None:
             if isinstance(timm.create_model(name), ResNet):
                 assert given_to_layer1(load_backbone(name, "none", 3, strides=SMALL).model, 32) == 32, name
                 seen += 1
-    assert seen > 100
+    assert seen > 80
 
 
 def test_a_small_stem_in_grey_takes_one_channel() -> None:
