@@ -10,7 +10,6 @@ from torch import nn
 
 from data_tools import Pipeline, build_evaluation_pipeline
 from finetune.cache import default_cache_folder
-from finetune.errors import EnvironmentFault, FeaturesTooLargeError
 from finetune.features import (
     BF16,
     FP16,
@@ -31,12 +30,11 @@ from finetune.features import (
     scoring_arithmetic,
 )
 from finetune.features.images import AHEAD, TRUNK_BATCH
-from finetune.features.store import Compute
-from finetune.features.stored import DealtArray, Features
 from finetune.freezing import Cut, bridge_cuts, frozen_digest
 from finetune.jobs.augmenting import count_views, training_pipeline
 from finetune.jobs.folder import package_versions
 from finetune.jobs.keeping import cache_bytes
+from finetune.jobs.part_store import PartStore
 from finetune.jobs.planning import Preview, begin_phase, example_images
 from finetune.jobs.source_planning import plan_source, recalled, with_precision
 from finetune.progress import Say, Track
@@ -74,6 +72,7 @@ class SourceMaker:
         self.made, self.recipe, self.watch, self.track, self.say, self.check = made, recipe, watch, track, say, check
         self.ranks = ranks
         self.store = FeatureStore(default_cache_folder(), cache_bytes(recipe))
+        self._parts = PartStore(self.store, ranks, may_widen=recipe.cache.dtype == "auto", say=say, check=check)
         self._held: dict[tuple[str, Cut], FeatureSource] = {}
         self._bridges: dict[Cut, nn.Module | None] = {}
 
@@ -192,25 +191,7 @@ class SourceMaker:
             def compute(order: range) -> Iterator[tuple[torch.Tensor, ...]]:
                 return run_bridge(runner, early, order, arithmetic=arithmetic, **shown)
 
-        return StoredSource(self._dealt(split, identity, compute), self.targets(split), device)
-
-    def _dealt(self, split: str, identity: StoreIdentity, compute: Compute) -> Features:
-        """Features of a part; of several processes each makes those of its own images, and opens those of all."""
-        if self.ranks.count == 1:
-            return self._stored(split, identity, compute)
-        places = range(len(identity.images))
-        shares = [places[number :: self.ranks.count] for number in range(min(self.ranks.count, len(places)))]
-        if self.ranks.number < len(shares):
-            own = shares[self.ranks.number]
-            self._stored(split, identity.part(own), lambda order: compute(own[order.start : order.stop]))
-        self.ranks.wait()
-        opened = [self._open(identity.part(share)) for share in shares]
-        whole = [features for features in opened if features is not None]
-        if len(whole) < len(shares):
-            raise EnvironmentFault(
-                f"Features that another process has stored are not in {self.store.root}; all processes need one store."
-            )
-        return [DealtArray(arrays) for arrays in zip(*whole, strict=True)]
+        return StoredSource(self._parts.features(split, identity, compute), self.targets(split), device)
 
     def bridge(self, cut: Cut) -> nn.Module | None:
         """What makes the features of a phase's cut of those of the earliest one, which a later phase needs anyway."""
@@ -227,28 +208,6 @@ class SourceMaker:
         source = self.parts((split,), self.made.cut, digest)[split]
         assert isinstance(source, StoredSource)
         return self.identity(split, self.made.cut, digest).key, source
-
-    def _stored(self, split: str, identity: StoreIdentity, compute: Compute) -> Features:
-        """Features from the store, made where they are not there; wider where half precision is too small."""
-        stored = self._open(identity)
-        if stored is not None:
-            self.say(f"Features of the {split} part were found in the store; no image was decoded for them.")
-            return stored
-        try:
-            return self.store.build(identity, compute, say=self.say, check=self.check)
-        except FeaturesTooLargeError:
-            if not self._may_be_wider(identity):
-                raise
-        self.say("Features are too large for fp16: they are stored in fp32.")
-        return self.store.build(_wider(identity), compute, say=self.say, check=self.check)
-
-    def _open(self, identity: StoreIdentity) -> Features | None:
-        """What is stored under an identity, or under its wider one."""
-        stored, may_be_wider = self.store.open(identity), self._may_be_wider(identity)
-        return self.store.open(_wider(identity)) if stored is None and may_be_wider else stored
-
-    def _may_be_wider(self, identity: StoreIdentity) -> bool:
-        return self.recipe.cache.dtype == "auto" and identity.dtype == "float16"
 
     def images(self, split: str, *, is_training: bool) -> ImageViews:
         """The images of one part, in the views of training or of evaluation."""
@@ -304,7 +263,3 @@ class SourceMaker:
             device=describe_device(self.made.device),
             versions=tuple(sorted(package_versions().items())),
         )
-
-
-def _wider(identity: StoreIdentity) -> StoreIdentity:
-    return replace(identity, dtype="float32")
