@@ -20,7 +20,6 @@ from finetune.interrupts import StopRequest
 from finetune.progress import Track, untracked
 from finetune.ranks import ALONE, Ranks
 from finetune.training.averaging import WeightAverage
-from finetune.training.depthwise import FastDepthwise
 from finetune.training.head_first import Probe, solve_head
 from finetune.training.optimizer import class_weights, make_optimizer, with_head_factor
 from finetune.training.schedule import epoch_rate_at, learning_rate_at
@@ -240,7 +239,7 @@ class TailFitter:
         assert optimizer is not None
         for group in optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        with FastDepthwise(), computing_in(self.settings.precision, tail, targets.device):
+        with computing_in(self.settings.precision, tail, targets.device):
             logits = tail(*features)
         loss = self._loss(widened(logits), targets, whole)
         mean = self.ranks.sum([float(loss.detach()) / self.ranks.count])[0]
