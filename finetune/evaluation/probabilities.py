@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -85,5 +84,11 @@ def count_distribution(chances: Floats) -> Floats:
     padded = np.concatenate([chances, np.zeros(most - len(chances))])  # a chance of 0 changes no count
     parts = np.stack([1 - padded, padded], axis=1)  # (parts, counts)
     while len(parts) > 1:
-        parts = np.clip(fftconvolve(parts[0::2], parts[1::2], axes=1), 0.0, None)
+        parts = np.clip(_convolve(parts[0::2], parts[1::2]), 0.0, None)
     return np.asarray(parts[0][: len(chances) + 1], dtype=np.float64)
+
+
+def _convolve(one: Floats, other: Floats) -> Floats:
+    """Row by row, through Fourier transforms; scipy.signal, which has it, takes long to import."""
+    length = one.shape[1] + other.shape[1] - 1
+    return np.asarray(np.fft.irfft(np.fft.rfft(one, length) * np.fft.rfft(other, length), length), dtype=np.float64)

@@ -27,8 +27,7 @@ class WeightAverage:
         Early steps move it by more, so that where it began is forgotten in time.
         """
         decay = min(self.decay, (1 + step) / (10 + step))
-        for name, held in self.learning.items():
-            self.values[name].lerp_(held, 1 - decay)
+        torch._foreach_lerp_(list(self.values.values()), list(self.learning.values()), 1 - decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
