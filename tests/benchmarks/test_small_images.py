@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.results import read_results
-from benchmarks.small_images import NETWORKS, main, read_digits, read_mnist, summary, write_images
+from benchmarks.small_images import NETWORKS, RESULTS, main, read_digits, read_mnist, summary, write_images
 
 
 def test_digits_and_mnist_are_real_images_of_ten_classes() -> None:
@@ -56,3 +56,10 @@ def test_the_table_compares_seed_by_seed() -> None:
     *_, plain, small = summary(records).splitlines()
     assert plain == "| digits | plain | 0.550 | 0.500, 0.600 |  | 2 |"
     assert small.startswith("| digits | stem=small | 0.800 | 0.700, 0.900 | +25.0 (")
+
+
+def test_the_page_shows_what_was_measured() -> None:
+    page = (RESULTS.parents[1] / "small_images.md").read_text(encoding="utf-8")
+    rows = read_results(RESULTS)
+    assert len(rows) == 18
+    assert summary(rows) in page
