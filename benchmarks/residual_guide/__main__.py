@@ -20,6 +20,7 @@ from benchmarks.residual_guide.page import put_table, replace_rows, rows_of
 from benchmarks.residual_guide.policies import FREEZING
 from benchmarks.residual_guide.rates import RATES
 from benchmarks.residual_guide.signal import SIGNAL
+from benchmarks.residual_guide.small_images import SMALL
 from benchmarks.residual_guide.stage_maps import MAPS
 from benchmarks.residual_guide.views import VIEWS
 
@@ -28,6 +29,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "signal": SIGNAL,
     "rates": RATES,
     "views": VIEWS,
+    "small": SMALL,
     "maps": MAPS,
     "policies": FREEZING,
 }

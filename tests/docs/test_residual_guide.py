@@ -134,7 +134,6 @@ def test_a_command_of_the_benchmarks_runs_or_says_what_it_lacks(
         words += ["--brief", "--docs", str(docs)] + ([] if "--only" in words else ["--only", "maps"])
     else:
         command = importlib.import_module(module).main
-        words += ["--help"] if module == "benchmarks.small_images" else []  # it measures for minutes
     done = CliRunner().invoke(command, words)
     if module.rpartition(".")[2] in ("cifar", "amp", "ddp") and not torch.cuda.is_available():
         assert done.exit_code == 1

