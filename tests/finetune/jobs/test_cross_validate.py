@@ -226,25 +226,23 @@ def test_each_image_is_explained_by_the_network_that_had_not_seen_it(
     digits_folder: Path, small_recipe: Recipe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Also when the networks of later folds have been fitted in its place since."""
-    drawn = dict[str, list[NDArray[np.uint8] | None]]()
-    folds = list[tuple[list[str], Explain]]()
+    folds = list[tuple[dict[tuple[str, str], NDArray[np.uint8] | None], Explain]]()
 
     class Listening(FoldFitter):
         def fit(self, dataset: Dataset, name: str = "", **how: Any) -> FoldFit:
             fit = super().fit(dataset, name, **how)
-            held_out = [str(path) for path in dataset.part("test")["path"]][:3]
-            folds.append((held_out, fit.explain))
-            drawn.update({path: [fit.explain(path, "1")] for path in held_out})
+            held_out = dataset.part("test")[["path", "label"]].astype(str).iloc[::4]
+            folds.append(
+                ({(path, label): fit.explain(path, label) for path, label in held_out.to_numpy()}, fit.explain)
+            )
             return fit
 
     monkeypatch.setattr("finetune.jobs.candidates.FoldFitter", Listening)
     recipe = change_recipe(small_recipe, {"train.learning_rate": 5e-3})
     finetune.cross_validate(digits_folder, recipe, tmp_path / "cv", folding=Folding(folds=2))
-    assert sum(picture is not None for pictures in drawn.values() for picture in pictures) >= 4
-    others = 0
-    for number, (held_out, explain) in enumerate(folds):
-        for path in held_out:
-            np.testing.assert_array_equal(explain(path, "1"), drawn[path][0])
-            others += not np.array_equal(folds[1 - number][1](path, "1"), drawn[path][0])
-    assert others, "the networks of two folds should not see every image alike"
+    (first, of_first), (second, of_second) = folds
+    assert sum(picture is not None for picture in [*first.values(), *second.values()]) >= 6
+    for drawn, own, other in ((first, of_first, of_second), (second, of_second, of_first)):
+        assert all(np.array_equal(own(*image), picture) for image, picture in drawn.items())
+        assert not all(np.array_equal(other(*image), picture) for image, picture in drawn.items())
     assert "heat" in (tmp_path / "cv" / "report.html").read_text(encoding="utf-8")
