@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from finetune.backbones import STAGES, Backbone, StageMap
+from finetune.jobs.planning import example_images
 
 _LISTS = (nn.Sequential, nn.ModuleList)
 
@@ -64,7 +65,7 @@ def output_shapes(backbone: Backbone) -> dict[str, list[int] | None]:
     None for a stage without modules. Behind another head than timm's the body is the same.
     """
     model = backbone.plain or backbone.model
-    image = torch.zeros(1, *backbone.preprocessing.shape, device=next(model.parameters()).device)
+    images = example_images(backbone, next(model.parameters()).device)
     heard: dict[str, list[list[int]]] = {stage: [] for stage in STAGES}
 
     def hear(stage: str, value: Any) -> None:
@@ -76,7 +77,7 @@ def output_shapes(backbone: Backbone) -> dict[str, list[int] | None]:
         for name, stage in parts.items():
             module = model.get_submodule(name)
             hooks.callback(module.register_forward_hook(lambda _, __, made, own=stage: hear(own, made)).remove)
-        model.eval()(image)
+        model.eval()(images)
     return {stage: _last(shapes) for stage, shapes in heard.items()}
 
 

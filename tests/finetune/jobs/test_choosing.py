@@ -16,10 +16,11 @@ from data_tools import build_evaluation_pipeline, read_image
 from finetune.backbones import load_backbone
 from finetune.cli.main import main
 from finetune.errors import FreezeError
-from finetune.interrupts import Interrupted, StopRequest
+from finetune.interrupts import Interrupted
 from finetune.jobs.forecasting import forecast_run
 from finetune.jobs.heads import give_head
 from recipes import Recipe
+from tests.finetune.jobs.stopping import StopAt
 
 SAME_BYTES = (
     *("dataset.csv", "findings.csv", "freeze.json", "predictions.csv", "report.json"),
@@ -90,18 +91,6 @@ def test_every_source_feeds_the_same_loop(digits_folder: Path, every_stage: Reci
     expected = without_seconds(finetune.run(digits_folder, stored, tmp_path / "stored").folder)
     found = without_seconds(finetune.run(digits_folder, other, tmp_path / mode).folder)
     assert np.allclose(expected, found, rtol=1e-3, atol=1e-4, equal_nan=True)
-
-
-class StopAt(StopRequest):
-    """Someone who asks for an end at the n-th look."""
-
-    def __init__(self, look: int) -> None:
-        self.looks, self.look = 0, look
-
-    @property
-    def signal(self) -> int | None:
-        self.looks += 1
-        return 15 if self.looks >= self.look else None
 
 
 @pytest.mark.parametrize("kind", ["multi-stage", "auto"])

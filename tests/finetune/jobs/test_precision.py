@@ -1,7 +1,6 @@
 """Whole runs in fp64 and fp16."""
 
 import json
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,14 @@ from data_tools import build_evaluation_pipeline, read_image
 from finetune.backbones import load_backbone
 from finetune.features import FeatureSource
 from finetune.freezing import frozen_digest
-from finetune.interrupts import Interrupted, StopRequest
+from finetune.interrupts import Interrupted
+from finetune.jobs.plan_table import describe_plan
 from finetune.jobs.planning import preview
 from finetune.jobs.sources import SourceMaker
 from finetune.progress import silent, untracked
 from finetune.timing import Stopwatch
 from recipes import Recipe
+from tests.finetune.jobs.stopping import StopAt
 
 ONE_STEP: dict[str, dict[str, object]] = {
     "train": {"epochs": 1, "batch_size": 64, "warmup_epochs": 0.0, "average_decay": None, "optimizer": "sgd"}
@@ -97,18 +98,6 @@ def test_every_source_gives_the_type_that_the_tail_computes_in(
         assert {feature.dtype for feature in features} == {dtype}
 
 
-class StopAt(StopRequest):
-    """Someone who asks for an end at the n-th look."""
-
-    def __init__(self, look: int) -> None:
-        self.looks, self.look = 0, look
-
-    @property
-    def signal(self) -> int | None:
-        self.looks += 1
-        return int(signal.SIGTERM) if self.looks >= self.look else None
-
-
 @pytest.mark.usefixtures("store")
 def test_a_run_of_sgd_in_fp16_is_resumed_to_the_same_bytes(
     digits_folder: Path, small_recipe: Recipe, tmp_path: Path
@@ -127,3 +116,11 @@ def test_a_run_of_sgd_in_fp16_is_resumed_to_the_same_bytes(
     assert any(sentence.startswith("Resumed after") for sentence in told)
     for name in ("predictions.csv", "model/model.safetensors", "freeze.json", "recipe.yaml"):
         assert (whole / name).read_bytes() == (parts / name).read_bytes(), name
+
+
+def test_a_plan_of_a_network_in_fp64_tells_the_same_outputs(digits_folder: Path, small_recipe: Recipe) -> None:
+    plans = [
+        describe_plan(preview(digits_folder, changed(small_recipe, train={"precision": precision})), small_recipe)
+        for precision in ("fp32", "fp64")
+    ]
+    assert plans[0]["stages"] == plans[1]["stages"]

@@ -14,8 +14,9 @@ from filelock import FileLock
 import finetune
 from finetune.checkpoint import CheckpointFolder
 from finetune.errors import InputError
-from finetune.interrupts import Interrupted, StopRequest
+from finetune.interrupts import Interrupted
 from recipes import Recipe, load_recipe
+from tests.finetune.jobs.stopping import StopAt
 
 SAME_BYTES = (
     *("recipe.yaml", "dataset.csv", "findings.csv", "freeze.json", "predictions.csv"),
@@ -43,18 +44,6 @@ def gradual(small_recipe: Recipe) -> Recipe:
             "head": small_recipe.head.model_copy(update={"dropout": 0.3}),
         }
     )
-
-
-class StopAt(StopRequest):
-    """Someone who asks for an end at the n-th look."""
-
-    def __init__(self, look: int) -> None:
-        self.looks, self.look = 0, look
-
-    @property
-    def signal(self) -> int | None:
-        self.looks += 1
-        return int(signal.SIGTERM) if self.looks >= self.look else None
 
 
 @pytest.mark.usefixtures("store")
