@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from finetune.evaluation import TrainedFor
 from recipes import EvaluateSettings
 
+Explain = Callable[[str, str], NDArray[np.uint8] | None]
+
 
 @dataclass(frozen=True)
 class ReportContext:
@@ -29,7 +31,7 @@ class ReportContext:
     image_root: Path | None = None
     small_picture: Callable[[str], NDArray[np.uint8]] | None = None
     """Pixels of an image in thumbnail size by its path below `image_root`; without it the image is decoded."""
-    explain: Callable[[str, str], NDArray[np.uint8] | None] | None = None
+    explain: Explain | None = None
     """RGB pixels in thumbnail size, by path and class, with a heat map of the class over them; None where it has none.
     """
     is_shared: bool = False

@@ -1,7 +1,7 @@
 """Heat maps that were drawn once and are kept as pictures, since the networks that they are of are not."""
 
 import hashlib
-from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from data_tools.private import make_private_folder
+from finetune.files import write_bytes
+from finetune.reporting.context import Explain
 
 FOLDER = "heatmaps"
-Explain = Callable[[str, str], NDArray[np.uint8] | None]
 
 
 def keep_drawn(explain: Explain, folder: Path) -> Explain:
@@ -21,7 +22,9 @@ def keep_drawn(explain: Explain, folder: Path) -> Explain:
         pixels = explain(path, label)
         if pixels is not None:
             make_private_folder(folder)
-            Image.fromarray(pixels).save(_file(folder, path, label))
+            content = BytesIO()
+            Image.fromarray(pixels).save(content, "PNG")
+            write_bytes(_file(folder, path, label), content.getvalue(), is_synced=False)
         return pixels
 
     return draw

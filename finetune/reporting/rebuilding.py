@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from finetune.errors import InputError
 from finetune.evaluation import Evaluation, read_predictions
-from finetune.reporting.context import ReportContext
-from finetune.reporting.drawn_heat import FOLDER, Explain, read_drawn
+from finetune.reporting.context import Explain, ReportContext
+from finetune.reporting.drawn_heat import FOLDER, read_drawn
 from finetune.reporting.run_files import read_json, read_numbers, read_table
 from finetune.reporting.training_shares import shares_trained_for
 from finetune.reporting.writing import write_report
