@@ -1,5 +1,6 @@
 """Train one recipe on one fold after another, each from the same weights, over features that are made once."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -121,7 +122,7 @@ def _explainer(made: Preview) -> Explain:
     """Heat maps of the network as it is now; what learnt is kept beside, and lent back when one is asked for."""
     backbone, dataset = made.backbone, made.dataset
     moving = {*made.plan.trainable_parameters, *(name for name, _ in backbone.model.named_buffers())}
-    state = {name: tensor for name, tensor in _copy_state(backbone.model).items() if name in moving}
+    state = _copy_state(backbone.model, moving)
     draw = explain_with(backbone, dataset.labels, evaluation_views(dataset, made.keeping, backbone.preprocessing))
 
     def explain(path: str, label: str) -> NDArray[np.uint8] | None:
@@ -131,5 +132,7 @@ def _explainer(made: Preview) -> Explain:
     return explain
 
 
-def _copy_state(module: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+def _copy_state(module: nn.Module, names: Collection[str] | None = None) -> dict[str, torch.Tensor]:
+    """What `module` holds, or of it what `names` names."""
+    held = module.state_dict().items()
+    return {name: tensor.clone() for name, tensor in held if names is None or name in names}
