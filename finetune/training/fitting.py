@@ -158,8 +158,10 @@ class TailFitter:
         fill_optimizer(self.model, self.optimizer, held)
         if settings.average_decay is not None:
             self.average = WeightAverage(self.model, settings.average_decay, self._present_averages())
-        weights = class_weights(data.train.targets, data.classes).to(next(self.model.parameters()))
-        self._class_weights = weights if settings.class_balance == "loss" else None
+        self._class_weights: Tensor | None = None
+        if settings.class_balance == "loss":
+            weights = class_weights(data.train.targets, data.classes)
+            self._class_weights = weights.to(next(self.model.parameters()))
 
     def _present_optimizer(self) -> dict[str, dict[str, Tensor]]:
         return optimizer_tensors(self.model, self.optimizer) if self.optimizer else self._held
