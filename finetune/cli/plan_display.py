@@ -128,8 +128,9 @@ def format_share(part: int, whole: int) -> str:
 
 
 def _strides(plan: dict[str, Any]) -> str:
-    stride = "" if plan["output_stride"] is None else f", output stride {plan['output_stride']}"
-    return f"{stride}, small stem" if plan["stem"] == "small" else stride
+    from finetune.backbones import Strides
+
+    return "".join(f", {word}" for word in Strides(plan["output_stride"], plan["stem"]).words)
 
 
 def _times(block: dict[str, Any]) -> str:

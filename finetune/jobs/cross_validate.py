@@ -89,12 +89,8 @@ def cross_validate(
         for candidate in candidates:
             candidate.fitter.close()
         with watch.measure("report"):
-            context = replace(
-                _context(made, recipe, tables, command),
-                leakage=cut.leakage(),
-                learning_curve=curve,
-                explain=keep_drawn(_explainer(fitted), folder / FOLDER),
-            )
+            context = replace(_context(made, recipe, tables, command), leakage=cut.leakage(), learning_curve=curve)
+            context = replace(context, explain=keep_drawn(_explainer(fitted), folder / FOLDER))
             evaluation = write_report(folder, tables.predictions, context)
         write_timings(folder, watch, made.dataset, recipe, int(tables.folds["epochs"].sum()))
     return CrossValidation(folder, evaluation, tables.folds, bool(tables.record["verified"]), tuple(notes))
